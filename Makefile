@@ -1,0 +1,136 @@
+# SPDX-License-Identifier: Apache-2.0
+# One Makefile, no recursion. `make help` lists the targets; overrides go into config.mk.
+-include config.mk
+MAKEFLAGS += -r --no-print-directory
+.DELETE_ON_ERROR:
+.SUFFIXES:
+config ?= release
+B      := build/$(config)
+STAGES := fetch filter render embed splits train generate evaluate bench
+PREFIX ?= /usr/local
+ifeq ($(origin CC),default)
+CC := gcc
+endif
+
+# --- configurations -----------------------------------------------------------
+SANITIZE     := -fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer
+OPT.release  := -O3
+OPT.debug    := -O0
+OPT.sanitize := -O1 $(SANITIZE)
+OPT.fuzz     := -O1 $(SANITIZE) -fsanitize=fuzzer-no-link
+ifeq ($(OPT.$(config)),)
+$(error unknown config '$(config)': use release, debug, sanitize or fuzz)
+endif
+
+WARN := -Wall -Wextra -Wshadow -Wpointer-arith -Wstrict-prototypes -Wold-style-definition \
+        -Wmissing-prototypes -Wwrite-strings -Wvla -Wformat=2 -Wundef -Werror
+HARDEN := -fstack-protector-strong -ftrivial-auto-var-init=zero -fPIE
+ifneq ($(findstring release,$(config)),)
+HARDEN += -D_FORTIFY_SOURCE=2
+endif
+
+PKGS := libpng libjpeg libwebp libdeflate sqlite3 libcjson libcrypto libseccomp
+PKG_CFLAGS := $(shell pkg-config --cflags $(PKGS))
+PKG_LIBS   := $(shell pkg-config --libs $(PKGS))
+OPENMP     := -fopenmp
+
+CPPFLAGS_ALL = -Ilib -D_GNU_SOURCE -include base/banned.h $(PKG_CFLAGS) $(CPPFLAGS)
+CFLAGS_ALL   = -std=c17 -g $(WARN) $(HARDEN) $(OPENMP) $(OPT.$(config)) $(CFLAGS)
+LDFLAGS_ALL  = -pie -Wl,-z,relro,-z,now,--as-needed $(filter-out -fsanitize=fuzzer-no-link,$(filter -fsanitize%,$(OPT.$(config)))) $(OPENMP) $(LDFLAGS)
+LDLIBS_ALL   = $(PKG_LIBS) -lm -lpthread $(LDLIBS)
+
+# --- sources: found, never listed -----------------------------------------------
+LIB_SRC  := $(sort $(wildcard lib/*/*.c lib/*/cpu/*.c))
+HEADERS  := $(sort $(wildcard lib/*/*.h lib/*/*/*.h))
+TOOL_SRC := $(sort $(wildcard $(STAGES:%=%/*.c)))
+UNIT_SRC := $(sort $(wildcard tests/unit/*.c))
+FUZZ_SRC := $(sort $(wildcard tests/fuzz/*.c))
+TESTS    := $(sort $(wildcard tests/tool/*.t tests/pipe/*.t))
+LONG     := $(sort $(wildcard tests/long/*.t))
+
+LIB_OBJ := $(LIB_SRC:%.c=$(B)/obj/%.o)
+LIB     := $(B)/libt3d.a
+TOOLS   := $(B)/t3d $(foreach t,$(TOOL_SRC:.c=),$(B)/t3d-$(notdir $(t)))
+UNITS   := $(UNIT_SRC:tests/unit/%.c=$(B)/unit/%)
+FUZZERS := $(FUZZ_SRC:tests/fuzz/%.c=$(B)/fuzz/%)
+
+# The vector code is compiled once per instruction set and chosen at run time.
+ARCH := $(shell uname -m)
+ifeq ($(ARCH),x86_64)
+ISA.avx2   := -mavx2 -mfma -mf16c -mbmi2
+ISA.avx512 := $(ISA.avx2) -mavx512f -mavx512bw -mavx512dq -mavx512vl -mavx512cd -mprefer-vector-width=512
+endif
+isa = $(ISA.$(lastword $(subst _, ,$(basename $(notdir $(1))))))
+
+all: $(TOOLS) $(B)/man
+
+$(B)/t3d: $(B)/obj/t3d.o $(LIB)
+$(foreach t,$(TOOL_SRC:.c=),$(eval $(B)/t3d-$(notdir $(t)): $(B)/obj/$(t).o $(LIB)))
+
+say = $(if $(V),,@printf '  %-5s %s\n' '$(1)' '$(patsubst build/%,%,$@)';)
+$(TOOLS) $(UNITS):
+	@mkdir -p $(@D)
+	$(call say,LINK)$(CC) $(LDFLAGS_ALL) -o $@ $(filter %.o %.a,$^) $(if $(filter $(UNITS),$@),-lcmocka) $(LDLIBS_ALL)
+$(UNITS): $(B)/unit/%: $(B)/obj/tests/unit/%.o $(LIB)
+$(FUZZERS): $(B)/fuzz/%: $(B)/obj/tests/fuzz/%.o $(LIB)
+	@mkdir -p $(@D)
+	$(call say,LINK)$(CC) $(LDFLAGS_ALL) -fsanitize=fuzzer -o $@ $^ $(LDLIBS_ALL)
+$(LIB): $(LIB_OBJ) $(B)/list
+	$(call say,AR)rm -f $@ && ar rcs $@ $(filter %.o,$^)
+$(B)/obj/%.o: %.c $(B)/flags
+	@mkdir -p $(@D)
+	$(call say,CC)$(CC) $(CPPFLAGS_ALL) $(CFLAGS_ALL) $(call isa,$<) -MMD -MP -c -o $@ $<
+
+# Stamps: changed flags rebuild everything, a changed file list re-archives, no change does nothing.
+$(B)/flags: TEXT = $(CC) $(CPPFLAGS_ALL) $(CFLAGS_ALL)
+$(B)/list:  TEXT = $(LIB_OBJ)
+$(B)/flags $(B)/list: FORCE
+	@mkdir -p $(B); echo '$(TEXT)' | cmp -s - $@ || echo '$(TEXT)' >$@
+
+# Man pages from the option tables.
+$(B)/man: $(TOOLS) scripts/make-man
+	$(call say,MAN)scripts/make-man $(B)
+
+# --- checks -------------------------------------------------------------------------
+units: $(UNITS)
+check: all $(UNITS)
+	@T3D_BUILD="$(CURDIR)/$(B)" PATH="$(CURDIR)/$(B):$$PATH" CMOCKA_MESSAGE_OUTPUT=TAP \
+	    prove -j2 --timer --merge --exec scripts/run-test $(UNITS) $(TESTS)
+check-long: all
+	@T3D_BUILD="$(CURDIR)/$(B)" PATH="$(CURDIR)/$(B):$$PATH" CC="$(CC)" \
+	    prove --timer --merge --exec scripts/run-test $(LONG)
+lint: check-headers
+	@scripts/lint
+check-headers:
+	@for h in $(HEADERS); do echo "#include \"$${h#lib/}\"" | \
+	    $(CC) $(CPPFLAGS_ALL) -std=c17 $(WARN) -fsyntax-only -x c - || \
+	    { echo "not self-contained: $$h"; exit 1; }; done
+fuzzers: $(FUZZERS)
+demo: all
+	@T3D_BUILD="$(CURDIR)/$(B)" PATH="$(CURDIR)/$(B):$$PATH" examples/demo.sh
+bench: all
+	@PATH="$(CURDIR)/$(B):$$PATH" scripts/bench $(PEERS)
+
+install: all
+	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/share/man/man1 \
+	    $(DESTDIR)$(PREFIX)/share/bash-completion/completions \
+	    $(DESTDIR)$(PREFIX)/share/zsh/site-functions \
+	    $(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d
+	install -m 755 $(TOOLS) $(DESTDIR)$(PREFIX)/bin
+	install -m 644 $(B)/man/*.1 $(DESTDIR)$(PREFIX)/share/man/man1
+	install -m 644 $(B)/man/t3d.bash $(DESTDIR)$(PREFIX)/share/bash-completion/completions/t3d
+	install -m 644 $(B)/man/_t3d $(DESTDIR)$(PREFIX)/share/zsh/site-functions
+	install -m 644 $(B)/man/t3d.fish $(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d
+uninstall:
+	rm -f $(addprefix $(DESTDIR)$(PREFIX)/bin/,$(notdir $(TOOLS))) \
+	    $(DESTDIR)$(PREFIX)/share/man/man1/t3d*.1 \
+	    $(DESTDIR)$(PREFIX)/share/bash-completion/completions/t3d \
+	    $(DESTDIR)$(PREFIX)/share/zsh/site-functions/_t3d \
+	    $(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d/t3d.fish
+clean:
+	rm -rf build
+help:
+	@echo 'all check check-long lint demo bench install uninstall clean units fuzzers'
+	@echo 'config=release|debug|sanitize|fuzz  CC=gcc|clang-14  V=1  PEERS=DIR (bench)'
+.PHONY: all units check check-long lint check-headers fuzzers demo bench install uninstall clean help FORCE
+-include $(shell find $(B) -name '*.d' 2>/dev/null)

@@ -1,0 +1,65 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* store/stage.h -- the record loop that filter, render and later stages share: choose the objects, claim
+ * them, work in parallel, save in order, write records and rejects, count.
+ *
+ * With `-` as operand the records of stdin are worked on and one record per object goes to stdout as soon
+ * as it is done, in input order, unknown fields passed through; without it every eligible object of the
+ * manifest (upstream ok, this stage not done with this key, in --shard) is, and stdout stays empty.
+ * An object whose stage is done with the same key is not worked on again; with `-` its record is passed
+ * on (or not, if the stored state is a reject) from the stored state.
+ *
+ * key = SHA-256 over (stage name, format version, canonical parameters, content hash, inputs).
+ * Order of writes: save() puts the data, then the manifest row. */
+#ifndef T3D_STORE_STAGE_H
+#define T3D_STORE_STAGE_H
+
+#include "base/arena.h"
+#include "base/hash.h"
+#include "base/opt.h"
+#include "store/manifest.h"
+
+struct t3d_stage_item {
+    struct t3d_object object;   /* strings live in arena */
+    cJSON *record;              /* from stdin, or NULL; work and save may add members */
+    char key[65];
+    struct t3d_state before;    /* this stage's state before this run */
+    enum t3d_state_code code;   /* set by work: OK, REJECT or FAIL (starts as FAIL) */
+    struct t3d_err err;         /* reason, value and message when not OK */
+    void *result;               /* the tool's, from work to save; freed by done() */
+    struct t3d_arena arena;
+};
+
+struct t3d_stage {
+    const char *name;                 /* "render" */
+    const char *const *needs;         /* stages that must be ok, NULL-terminated, may be NULL */
+    const char *const *needs_if_run;  /* ... but only if they have run at all */
+    int format_version;
+    const cJSON *params;              /* canonical effective parameters: what changes the output */
+    int captions_matter;              /* captions are part of the key */
+    size_t window;                    /* most items in flight per thread; 0 = 4 */
+    /* Any thread. Sets code and err. */
+    void (*work)(void *ctx, int thread, struct t3d_stage_item *item);
+    /* Serial, in order, for OK and REJECT (and FAIL): store data, measures, shard members. An error
+     * stops the run. May be NULL. */
+    int (*save)(void *ctx, struct t3d_manifest *m, struct t3d_stage_item *item, struct t3d_err *err);
+    /* Frees item->result. May be NULL. */
+    void (*done)(void *ctx, struct t3d_stage_item *item);
+    /* For --dry-run: what would be done per object is only counted. */
+};
+
+struct t3d_stage_summary {
+    uint64_t seen, ok, rejected, failed, skipped; /* skipped: done before with this key, or not eligible */
+    uint64_t busy;                                /* claimed by another live run */
+    double seconds;
+};
+
+/* Returns a grade; T3D_OK with summary->failed > 0 is exit code 3 (t3d_stage_exit). Claims are given back
+ * on every way out. Prints the summary line through base/log. */
+int t3d_stage_run(const struct t3d_stage *st, void *ctx, struct t3d_manifest *m,
+                  const struct t3d_common *common, struct t3d_stage_summary *summary,
+                  struct t3d_err *err) T3D_MUST_CHECK;
+
+/* Exit code for a summary: 0, 3, or 75 when objects were busy or a stop was asked for. */
+int t3d_stage_exit(const struct t3d_stage_summary *s);
+
+#endif
