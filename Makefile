@@ -24,7 +24,12 @@ endif
 
 WARN := -Wall -Wextra -Wshadow -Wpointer-arith -Wstrict-prototypes -Wold-style-definition \
         -Wmissing-prototypes -Wwrite-strings -Wvla -Wformat=2 -Wundef -Werror
+# clang before 16 wants to be told twice.
 HARDEN := -fstack-protector-strong -ftrivial-auto-var-init=zero -fPIE
+ifneq ($(findstring clang,$(CC)),)
+HARDEN += $(shell echo | $(CC) -ftrivial-auto-var-init=zero -Werror -x c -fsyntax-only - 2>/dev/null || \
+    echo -enable-trivial-auto-var-init-zero-knowing-it-will-be-removed-from-clang)
+endif
 ifneq ($(findstring release,$(config)),)
 HARDEN += -D_FORTIFY_SOURCE=2
 endif

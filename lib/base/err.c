@@ -14,8 +14,8 @@ static void make_printable(char *s)
             *s = '?';
 }
 
-static int set(struct t3d_err *err, int code, const char *reason, double value, const char *fmt,
-               va_list ap)
+static int T3D_PRINTF(5, 0)
+    set(struct t3d_err *err, int code, const char *reason, double value, const char *fmt, va_list ap)
 {
     int sys = errno;
 
