@@ -1,0 +1,219 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The algorithm of Pillow's ImagingResample for 8-bit pixels, restated: the filter's support grows
+ * with the scale when shrinking; coefficients are normalised in double and rounded (halves away
+ * from zero) to 22 bits of fraction; each pass sums in 32 bits from one half, shifts right and
+ * clips; rows first, then columns; a pass that keeps its size is left out. */
+#include "image/resize.h"
+
+#include <math.h>
+#include <string.h>
+
+#include "base/arena.h"
+#include "image/image_impl.h"
+#include "image/resize_impl.h"
+
+static double box(double x)
+{
+    return x > -.5 && x <= .5 ? 1 : 0;
+}
+
+static double bilinear(double x)
+{
+    x = fabs(x);
+    return x < 1 ? 1 - x : 0;
+}
+
+/* Keys, "Cubic Convolution Interpolation for Digital Image Processing", 1981, eq. 15 with a = -1/2.
+ */
+static double bicubic(double x)
+{
+    const double a = -.5;
+
+    x = fabs(x);
+    if (x < 1)
+        return ((a + 2) * x - (a + 3)) * x * x + 1;
+    return x < 2 ? (((x - 5) * x + 8) * x - 4) * a : 0;
+}
+
+static double sinc(double x)
+{
+    x *= M_PI;
+    return x == 0 ? 1 : sin(x) / x;
+}
+
+static double lanczos(double x)
+{
+    return x >= -3 && x < 3 ? sinc(x) * sinc(x / 3) : 0;
+}
+
+static const struct {
+    double (*f)(double x);
+    double support;
+} filters[] = {
+    [T3D_FILTER_BOX] = {box, .5},
+    [T3D_FILTER_BILINEAR] = {bilinear, 1},
+    [T3D_FILTER_BICUBIC] = {bicubic, 2},
+    [T3D_FILTER_LANCZOS] = {lanczos, 3},
+};
+
+/* Coefficients of output i in w (double) and their place in the input. */
+static void weigh(struct t3di_taps *t, double *w, uint32_t i, uint32_t in, double scale,
+                  enum t3d_filter filter)
+{
+    double stretch = scale < 1 ? 1 : scale, support = filters[filter].support * stretch;
+    double center = (i + .5) * scale, step = 1 / stretch, sum = 0;
+    double low = center - support + .5, high = center + support + .5;
+    uint32_t first = low < 0 ? 0 : (uint32_t)low;
+    uint32_t last = high > in ? in : (uint32_t)high;
+
+    t->first[i] = first;
+    t->count[i] = last - first;
+    for (uint32_t x = 0; x < last - first; x++) {
+        w[x] = filters[filter].f((x + first - center + .5) * step);
+        sum += w[x];
+    }
+    for (uint32_t x = 0; x < last - first; x++) {
+        double k = (sum != 0 ? w[x] / sum : w[x]) * (1 << T3DI_RESIZE_BITS);
+
+        t->k[t->width * i + x] = (int32_t)(k < 0 ? k - .5 : k + .5);
+    }
+}
+
+static int make_taps(struct t3di_taps *t, uint32_t in, uint32_t out, enum t3d_filter filter,
+                     struct t3d_arena *a)
+{
+    double scale = (double)in / out;
+    double support = filters[filter].support * (scale < 1 ? 1 : scale);
+    double *w;
+
+    t->width = ((size_t)ceil(support) * 2 + 1 + 1) & ~(size_t)1;
+    t->first = t3d_alloc_raw(a, out, sizeof *t->first);
+    t->count = t3d_alloc_raw(a, out, sizeof *t->count);
+    t->k = t3d_alloc(a, t->width * out, sizeof *t->k);
+    w = t3d_alloc_raw(a, t->width, sizeof *w);
+    if (!t->first || !t->count || !t->k || !w)
+        return -1;
+    for (uint32_t i = 0; i < out; i++)
+        weigh(t, w, i, in, scale, filter);
+    return 0;
+}
+
+static inline uint8_t clip(int32_t sum)
+{
+    sum >>= T3DI_RESIZE_BITS;
+    return (uint8_t)T3D_CLAMP(sum, 0, 255);
+}
+
+void t3di_horizontal(uint8_t *const out[4], const uint8_t *const in[4], uint32_t n, int channels,
+                     const struct t3di_taps *taps)
+{
+    size_t c = (size_t)channels;
+
+    for (int r = 0; r < 4; r++)
+        for (uint32_t i = 0; i < n; i++) {
+            const uint8_t *p = in[r] + taps->first[i] * c;
+            const int32_t *k = taps->k + taps->width * i;
+
+            for (size_t j = 0; j < c; j++) {
+                int32_t sum = 1 << (T3DI_RESIZE_BITS - 1);
+
+                for (uint32_t t = 0; t < taps->count[i]; t++)
+                    sum += p[t * c + j] * k[t];
+                out[r][i * c + j] = clip(sum);
+            }
+        }
+}
+
+void t3di_vertical(uint8_t *out, const uint8_t *in, size_t stride, size_t n, const int32_t *k,
+                   uint32_t count)
+{
+    enum { BLOCK = 64 };
+
+    for (size_t i = 0; i < n; i += BLOCK) {
+        size_t m = n - i < BLOCK ? n - i : BLOCK;
+        int32_t sum[BLOCK];
+
+        for (size_t j = 0; j < m; j++)
+            sum[j] = 1 << (T3DI_RESIZE_BITS - 1);
+        for (uint32_t t = 0; t < count; t++)
+            for (size_t j = 0; j < m; j++)
+                sum[j] += in[stride * t + i + j] * k[t];
+        for (size_t j = 0; j < m; j++)
+            out[i + j] = clip(sum[j]);
+    }
+}
+
+/* (h, w, c) -> (h, ow, c), out rows with T3DI_RESIZE_SLACK bytes behind the last. Input rows near
+ * the end of the picture are copied, so that vectors do not read behind it; so are all when w is
+ * tiny. */
+static int resize_rows(uint8_t *out, uint32_t ow, const uint8_t *in, uint32_t w, uint32_t h,
+                       int channels, enum t3d_filter filter, struct t3d_arena *a)
+{
+    t3di_horizontal_fn *pass =
+        t3di_image_isa() >= T3DI_AVX2 ? t3di_horizontal_avx2 : t3di_horizontal;
+    size_t stride = (size_t)w * (size_t)channels, out_stride = (size_t)ow * (size_t)channels;
+    uint8_t *copy = t3d_alloc(a, stride + T3DI_RESIZE_SLACK, 4);
+    struct t3di_taps taps;
+
+    if (!copy || make_taps(&taps, w, ow, filter, a) < 0)
+        return -1;
+    for (uint32_t y = 0; y < h; y += 4) {
+        const uint8_t *from[4];
+        uint8_t *to[4];
+
+        for (uint32_t r = 0; r < 4; r++) {
+            uint32_t row = y + r < h ? y + r : h - 1; /* the last row again, to the same place */
+
+            from[r] = in + stride * row;
+            to[r] = out + out_stride * row;
+            if (stride * (h - 1 - row) < T3DI_RESIZE_SLACK) {
+                from[r] = copy + (stride + T3DI_RESIZE_SLACK) * r;
+                memcpy(copy + (stride + T3DI_RESIZE_SLACK) * r, in + stride * row, stride);
+            }
+        }
+        pass(to, from, ow, channels, &taps);
+    }
+    return 0;
+}
+
+static int resize_columns(uint8_t *out, uint32_t oh, const uint8_t *in, size_t stride, uint32_t h,
+                          enum t3d_filter filter, struct t3d_arena *a)
+{
+    t3di_vertical_fn *pass = t3di_image_isa() >= T3DI_AVX2 ? t3di_vertical_avx2 : t3di_vertical;
+    struct t3di_taps taps;
+
+    if (make_taps(&taps, h, oh, filter, a) < 0)
+        return -1;
+    for (uint32_t y = 0; y < oh; y++)
+        pass(out + stride * y, in + stride * taps.first[y], stride, stride, taps.k + taps.width * y,
+             taps.count[y]);
+    return 0;
+}
+
+int t3d_resize(uint8_t *out, uint32_t ow, uint32_t oh, const uint8_t *in, uint32_t w, uint32_t h,
+               int channels, enum t3d_filter filter, struct t3d_arena *scratch, struct t3d_err *err)
+{
+    size_t c = (size_t)channels;
+    int failed = 0;
+
+    if ((channels != 1 && channels != 3 && channels != 4) || !ow || !oh || !w || !h ||
+        T3D_MAX(T3D_MAX(ow, oh), T3D_MAX(w, h)) > T3D_IMAGE_MAX_SIDE)
+        return t3d_err_set(err, T3D_USAGE, "bad-argument",
+                           "cannot resize %u x %u pixels of %d channels to %u x %u", w, h, channels,
+                           ow, oh);
+    if (ow != w) {
+        uint8_t *rows = out;
+
+        if (oh != h)
+            rows = t3d_alloc_raw(scratch, (size_t)ow * h * c, 1);
+        failed = !rows || resize_rows(rows, ow, in, w, h, channels, filter, scratch) < 0;
+        in = rows;
+    }
+    if (!failed && oh != h)
+        failed = resize_columns(out, oh, in, ow * c, h, filter, scratch) < 0;
+    if (failed)
+        return t3d_err_nomem(err, "resizing a picture");
+    if (in != out && oh == h)
+        memcpy(out, in, (size_t)w * h * c);
+    return T3D_OK;
+}
