@@ -14,8 +14,8 @@ static void make_printable(char *s)
             *s = '?';
 }
 
-static int T3D_PRINTF(5, 0)
-    set(struct t3d_err *err, int code, const char *reason, double value, const char *fmt, va_list ap)
+static int T3D_PRINTF(5, 0) set(struct t3d_err *err, int code, const char *reason, double value,
+                                const char *fmt, va_list ap)
 {
     int sys = errno;
 
@@ -62,7 +62,10 @@ int t3d_err_sys(struct t3d_err *err, const char *what, const char *path)
     int full = sys == ENOSPC || sys == EDQUOT || sys == EFBIG;
     int io = full || sys == EIO || sys == EROFS;
 
-    t3d_err_set(err, io ? T3D_IO : T3D_FAIL, full ? "disk-full" : io ? "io-error" : "system",
+    t3d_err_set(err, io ? T3D_IO : T3D_FAIL,
+                full ? "disk-full"
+                : io ? "io-error"
+                     : "system",
                 "%s '%s': %s", what, path, strerror(sys));
     if (err)
         err->sys = sys;

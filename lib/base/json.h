@@ -21,18 +21,27 @@
 struct t3d_ndjson {
     FILE *f;
     const char *name;   /* for messages; borrowed */
-    char *line;         /* owned */
+    char *line;         /* owned: bytes [start, end) are read but not yet handed out */
     size_t capacity;
     uint64_t number;    /* of the line just read, from 1 */
+    size_t start, end, scanned; /* scanned: no newline before it */
+    int eof;
 };
 
+/* Reads the descriptor behind f, from f's position; nothing may have been read from a pipe before. A
+ * stream without a descriptor is read with fread. */
 void t3d_ndjson_init(struct t3d_ndjson *in, FILE *f, const char *name);
-/* T3D_OK with *record to be freed by cJSON_Delete, T3D_END, T3D_SKIP (bad line), or an I/O grade. */
+/* T3D_OK with *record to be freed by cJSON_Delete, T3D_END (also when a stop was requested), T3D_SKIP
+ * (bad line; "line-too-long" above the limit), or an I/O grade. */
 int t3d_ndjson_next(struct t3d_ndjson *in, cJSON **record, struct t3d_err *err) T3D_MUST_CHECK;
+/* Wait until next will not block (1) or the descriptor `wake` becomes readable (0); for the wait
+ * operation of base/par.h. wake -1 = do not wait: 0 when next would block. */
+int t3d_ndjson_wait(struct t3d_ndjson *in, int wake);
 void t3d_ndjson_fini(struct t3d_ndjson *in); /* frees the buffer, does not close f */
 
-/* One line, compact, with '\n'. An error of f is left for t3d_out_commit or the final close to find,
- * except EPIPE, which the tool harness turns into a quiet stop. Keys keep their order. */
+/* One line, compact, with '\n'; keys keep their order. Whether f could be written is left for
+ * t3d_out_commit or the final close to find; records for stdout go through t3d_emit (base/tool.h), which
+ * sees a closed pipe. T3D_FAIL only when memory is out. */
 int t3d_ndjson_write(FILE *f, const cJSON *record, struct t3d_err *err) T3D_MUST_CHECK;
 
 /* Borrowed views of members; the default when the member is absent or of another type. */
@@ -49,8 +58,11 @@ int t3d_json_set_bool(cJSON *o, const char *key, int v);
 
 /* Numbers are printed with the fewest digits (at most 17) that read back equal, so files are stable;
  * all output of t3d goes through this and not cJSON_Print. Returns malloc'd text, NULL if out of
- * memory. canonical sorts keys bytewise (for hashing). */
+ * memory. canonical sorts keys bytewise (for hashing). Bytes that are not UTF-8 become U+FFFD. */
 char *t3d_json_text(const cJSON *o, int canonical);
+
+/* The same number as text, in at most 32 bytes with the NUL; null for NaN and infinity. */
+void t3d_json_number(double v, char text[32]);
 
 /* Read a whole JSON file. T3D_SKIP "not-json" names the byte offset. */
 int t3d_json_read(cJSON **out, const char *path, uint64_t max_bytes,

@@ -54,8 +54,8 @@ struct t3d_opt {
 /* What every command has; the first member of each conf struct. */
 struct t3d_common {
     const char *workspace;   /* -C, else T3D_WORKSPACE, else "." */
-    int64_t threads;         /* -j; 0 = all processors this process may use */
-    const char *shard;       /* "i/N", "auto" or NULL */
+    int64_t threads;         /* -j; 0 = all: the tool harness then puts t3d_cpu_count() here */
+    const char *shard;       /* "i/N" with i from 0, "auto", "auto/N" or NULL */
     int redo;                /* do it again even if the key is the same */
     int dry_run;
     const char *rejects;     /* file for rejects and failures, NULL = none */
@@ -71,7 +71,10 @@ struct t3d_common {
 
 struct t3d_command {
     const char *name;        /* subcommand; NULL for a tool without subcommands */
-    const char *operands;    /* "[-]", "PATH...", as shown in the synopsis; NULL = none allowed */
+    /* As shown in the synopsis, and checked: words separated by spaces, each "NAME" (needed), "[NAME]",
+     * with "..." behind it for any number; "[-]" or "-" where records may come from stdin. "[-] [PATH...]",
+     * "UID", "PATH...". NULL = none allowed. */
+    const char *operands;
     const char *summary;     /* one line */
     const struct t3d_opt *opts;
     size_t conf_size;        /* sizeof of the conf struct, which begins with struct t3d_common */
@@ -80,12 +83,19 @@ struct t3d_command {
 
 /* Fill conf (conf_size bytes, zeroed) from defaults, the environment (T3D_WORKSPACE) and argv[1..].
  * T3D_USAGE with a message on error. --help and --version are left to the caller: *info is then
- * "help", "version", "man", "completion-bash", ... and nothing else is checked. */
+ * "help", "version", "man", "summary", "completion-bash", ... and nothing else is checked; otherwise NULL.
+ * An own option with the name of a common one (seed with another default, say) takes its place; its
+ * offset may be that of the common member. */
 int t3d_opt_parse(const struct t3d_command *c, int argc, char **argv, void *conf,
                   struct t3d_arena *a, const char **info, struct t3d_err *err) T3D_MUST_CHECK;
 
 /* 1 when --name stood on the command line. */
 int t3d_opt_given(const struct t3d_common *c, const char *name);
+
+/* Part i of N as --shard gives it, from "i/N" or, for "auto" and "auto/N", the environment of Slurm (array
+ * and srun), MPI or an indexed job. */
+int t3d_shard_parse(const char *text, uint32_t *index, uint32_t *count,
+                    struct t3d_err *err) T3D_MUST_CHECK;
 
 /* The word of the space-separated list nearest to `word` (edit distance <= 2), or NULL; into buf. */
 const char *t3d_did_you_mean(const char *word, const char *list, char *buf, size_t n);

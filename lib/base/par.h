@@ -29,9 +29,16 @@ struct t3d_pipe_ops {
     /* Called in the calling thread before it waits (with one thread: before work), so that a batch of
      * results can be committed. An error stops the run. May be NULL. */
     int (*idle)(void *ctx, struct t3d_err *err);
+    /* For a next that may block (records from a pipe): wait until next will not block (1) or the descriptor
+     * `wake` becomes readable (0), which says that an item can be emitted; wake -1 = do not wait, only say
+     * (1 or 0). t3d_ndjson_wait is one. Without it (NULL) and without T3D_RETRY a done item may have to wait
+     * for the next one to arrive. */
+    int (*wait)(void *ctx, int wake);
 };
 
-/* Returns T3D_OK at the end, or the first error of next or emit (T3D_END from emit = stop quietly). */
+/* Returns T3D_OK at the end, or the first error of next or emit. T3D_END from emit stops quietly: what is
+ * in flight is dropped and T3D_OK returned. threads < 1 counts as 1, window 0 as 4 a thread. If the system
+ * gives fewer threads the run goes on with those. */
 int t3d_pipe_run(const struct t3d_pipe_ops *ops, void *ctx, int threads, size_t window,
                  struct t3d_err *err) T3D_MUST_CHECK;
 

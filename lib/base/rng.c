@@ -37,8 +37,8 @@ struct t3d_rng t3d_rng_for(uint64_t seed, const char *name, uint64_t index)
     uint32_t where[4] = {(uint32_t)index, (uint32_t)(index >> 32), (uint32_t)stream,
                          (uint32_t)(stream >> 32)};
 
-    /* One block turns (name, index) into the stream's key, so that streams of neighbouring indices do
-     * not share counters. */
+    /* One block turns (name, index) into the stream's key, so that streams of neighbouring indices
+     * do not share counters. */
     t3d_philox(where, r.key, r.out);
     memcpy(r.key, r.out, sizeof r.key);
     r.counter[2] = r.out[2];

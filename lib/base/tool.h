@@ -24,11 +24,12 @@ enum {
 };
 
 struct t3d_tool {
-    const char *name;    /* "render": the program is t3d-render, messages begin "t3d render:" */
+    /* "render": the program is t3d-render, messages begin "t3d render:". "" is t3d itself. */
+    const char *name;
     const char *summary; /* one line */
     const char *about;   /* paragraphs for the man page, plain text, may be NULL */
     const struct t3d_command *const *commands; /* NULL-terminated */
-    /* Called before anything else when not NULL, with the thread count: a tool that parses files opens
+    /* Called before the command when not NULL, with the thread count: a tool that parses files opens
      * its sandbox here, before memory is large or threads exist. */
     int (*before)(int threads, struct t3d_err *err);
 };
@@ -44,7 +45,8 @@ int t3d_stop_requested(void);
 /* 1 once our stdout's reader has gone: stop quietly. */
 int t3d_stdout_closed(void);
 
-/* One record to stdout, flushed so that the next tool of the pipe can work. A closed pipe is T3D_END. */
+/* One record to stdout, flushed so that the next tool of the pipe can work. A closed pipe is T3D_END: the
+ * run method may return it as it is. */
 int t3d_emit(const void *cjson_record, struct t3d_err *err) T3D_MUST_CHECK;
 
 /* Processors this process may use: affinity mask, cgroup cpu.max, SLURM_CPUS_PER_TASK. */
