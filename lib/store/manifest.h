@@ -92,6 +92,8 @@ enum t3d_state_code { /* names in files: ok reject fail missing modified claimed
     T3D_STATE_MODIFIED, T3D_STATE_CLAIMED
 };
 const char *t3d_state_name(enum t3d_state_code s);
+/* The other way; -1 for another word. */
+int t3d_state_code(const char *name);
 
 struct t3d_state {
     enum t3d_state_code code;
@@ -99,17 +101,40 @@ struct t3d_state {
     char reason[64];        /* "" for ok */
     double value;           /* NAN = none */
     char message[512];
-    int attempt;
+    int attempt;            /* how often this key has been tried; put counts it, whatever is given */
 };
 int t3d_manifest_put_state(struct t3d_manifest *m, const char *stage, int64_t num,
                            const struct t3d_state *s, struct t3d_err *err) T3D_MUST_CHECK;
 int t3d_manifest_find_state(struct t3d_manifest *m, const char *stage, int64_t num,
                             struct t3d_state *s, struct t3d_err *err) T3D_MUST_CHECK;
-/* 1 when any object has a row of this stage (for stages that bind only once they have run). */
+/* 1 when any object has a result of this stage (for stages that bind only once they have run). */
 int t3d_manifest_stage_has_run(struct t3d_manifest *m, const char *stage);
 
-/* The record of an object as `manifest list` and `export` print it: uid, num, source, path, license,
- * caption(s), content, split, measures, stages{name:{state,reason,value}}. Caller frees. */
+/* A run owns claims: it is known by host, boot, process and start time, and has a lease of 10 minutes
+ * (renewed by t3d_run_renew, at most once a minute). Beginning one frees the claims of dead runs: of this
+ * host at once, of other hosts after their lease, and removes the temporary files that dead processes of
+ * this host left in objects/. t3d_manifest_close ends it. */
+int t3d_run_begin(struct t3d_manifest *m, const char *tool, struct t3d_err *err) T3D_MUST_CHECK;
+int t3d_run_renew(struct t3d_manifest *m, struct t3d_err *err) T3D_MUST_CHECK;
+/* Give all claims back (states are again what they were) and end the run. */
+int t3d_run_end(struct t3d_manifest *m, struct t3d_err *err) T3D_MUST_CHECK;
+/* Free the claims of runs that have died since. *freed = number of runs. */
+int t3d_run_reap(struct t3d_manifest *m, int *freed, struct t3d_err *err) T3D_MUST_CHECK;
+
+/* Claim objects for the run, all in one transaction. `seen` is the state that made the caller want it: a
+ * claim is refused (got = 0) when another run has the object or has changed its state since. A claim
+ * ends with t3d_manifest_put_state or t3d_run_end. */
+struct t3d_claim {
+    int64_t num;
+    const struct t3d_state *seen;
+    int got;
+};
+int t3d_manifest_claim(struct t3d_manifest *m, const char *stage, struct t3d_claim *claim, size_t n,
+                       struct t3d_err *err) T3D_MUST_CHECK;
+
+/* The record of an object as `manifest list` and `export` print it: uid, num, dataset, source (the path
+ * below the given root or the address), license, caption, content, split, measures, stages
+ * {name:{state,reason,value}}; doc/formats.md has all of it. Caller frees. */
 int t3d_manifest_record(struct t3d_manifest *m, const struct t3d_object *o, cJSON **record,
                         struct t3d_err *err) T3D_MUST_CHECK;
 

@@ -9,7 +9,19 @@
  * on (or not, if the stored state is a reject) from the stored state.
  *
  * key = SHA-256 over (stage name, format version, canonical parameters, content hash, inputs).
- * Order of writes: save() puts the data, then the manifest row. */
+ * Order of writes: save() puts the data, then the manifest row is committed, then the record goes to
+ * stdout. Rows are committed in batches: at once when the loop has nothing else to do, at the latest after
+ * 256 objects or 0.5 s.
+ *
+ * A failed object is tried again by the next run, three times with the same key; then it counts as failed
+ * until --redo. Rejects and failures stored with this key are written to --rejects again, so that the file
+ * is complete whatever was killed before. With `-` a record that is not JSON, has no usable uid or names
+ * no object is a failure ("not-json", "bad-uid", "unknown-uid"); one whose upstream state is not ok goes to
+ * --rejects as "upstream-not-ok" and counts as skipped.
+ *
+ * Two runs on one workspace share the work: what the other has claimed is waited for at the end (with `-`:
+ * in its turn) and then taken from the stored state, or done here if the other has died. Nobody holds a
+ * claim while waiting, so they cannot block each other. */
 #ifndef T3D_STORE_STAGE_H
 #define T3D_STORE_STAGE_H
 
@@ -39,17 +51,24 @@ struct t3d_stage {
     size_t window;                    /* most items in flight per thread; 0 = 4 */
     /* Any thread. Sets code and err. */
     void (*work)(void *ctx, int thread, struct t3d_stage_item *item);
-    /* Serial, in order, for OK and REJECT (and FAIL): store data, measures, shard members. An error
-     * stops the run. May be NULL. */
+    /* Serial, in order, for OK and REJECT (and FAIL): store data, measures, shard members. Runs inside a
+     * write transaction of m. An error stops the run. May be NULL. */
     int (*save)(void *ctx, struct t3d_manifest *m, struct t3d_stage_item *item, struct t3d_err *err);
     /* Frees item->result. May be NULL. */
     void (*done)(void *ctx, struct t3d_stage_item *item);
-    /* For --dry-run: what would be done per object is only counted. */
+    /* 1 when the output of an object that is ok with this key is still there (renders/ may have been
+     * deleted); else it is done again. NULL = always. */
+    int (*have)(void *ctx, const struct t3d_object *o);
+    /* With `-`, for an object that was ok before with this key: add to item->record what save adds after
+     * work, so that a rerun prints the same. May be NULL. */
+    int (*recall)(void *ctx, struct t3d_manifest *m, struct t3d_stage_item *item, struct t3d_err *err);
+    /* --dry-run only counts: none of the above but have is called. */
 };
 
 struct t3d_stage_summary {
     uint64_t seen, ok, rejected, failed, skipped; /* skipped: done before with this key, or not eligible */
-    uint64_t busy;                                /* claimed by another live run */
+    uint64_t busy; /* still claimed by another live run when this one was stopped */
+    int stop;      /* exit code that a signal asked for, or 0 */
     double seconds;
 };
 
@@ -59,7 +78,7 @@ int t3d_stage_run(const struct t3d_stage *st, void *ctx, struct t3d_manifest *m,
                   const struct t3d_common *common, struct t3d_stage_summary *summary,
                   struct t3d_err *err) T3D_MUST_CHECK;
 
-/* Exit code for a summary: 0, 3, or 75 when objects were busy or a stop was asked for. */
+/* Exit code for a summary: 0, 3, or the code of the signal that stopped the run (75, 130). */
 int t3d_stage_exit(const struct t3d_stage_summary *s);
 
 #endif
