@@ -104,8 +104,8 @@ check: all $(UNITS)
 check-long: all
 	@T3D_BUILD="$(CURDIR)/$(B)" PATH="$(CURDIR)/$(B):$$PATH" CC="$(CC)" \
 	    prove --timer --merge --exec scripts/run-test $(LONG)
-lint: check-headers
-	@scripts/lint
+lint: all check-headers
+	@scripts/lint $(B)
 check-headers:
 	@for h in $(HEADERS); do echo "#include \"$${h#lib/}\"" | \
 	    $(CC) $(CPPFLAGS_ALL) -std=c17 $(WARN) -fsyntax-only -x c - || \

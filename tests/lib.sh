@@ -64,6 +64,7 @@ expect_status() {
 	shift 2
 	status=0
 	"$@" >out 2>err || status=$?
+	# shellcheck disable=SC2034 # for the caller
 	out=$(tr -d '\000' <out)
 	err=$(tr -d '\000' <err)
 	if [ "$status" -eq "$tap_want" ]; then

@@ -7,8 +7,8 @@
  *     t3d_arena_reset(&a);                              keeps the memory for the next record
  *     t3d_arena_free(&a);
  *
- * One arena belongs to one thread at a time. The limit bounds what a hostile file can make us allocate;
- * 0 means no limit. */
+ * One arena belongs to one thread at a time. The limit bounds what a hostile file can make us
+ * allocate; 0 means no limit. */
 #ifndef T3D_BASE_ARENA_H
 #define T3D_BASE_ARENA_H
 
@@ -24,8 +24,8 @@ struct t3d_arena {
     size_t limit;                 /* most bytes to hand out; 0 = no limit */
 };
 
-/* n * size bytes, zeroed, aligned to 64. NULL when the product overflows, the limit is passed or memory
- * is out; n * size == 0 gives a valid pointer. */
+/* n * size bytes, zeroed, aligned to 64. NULL when the product overflows, the limit is passed or
+ * memory is out; n * size == 0 gives a valid pointer. */
 void *t3d_alloc(struct t3d_arena *a, size_t n, size_t size) T3D_MUST_CHECK;
 
 /* As t3d_alloc but not zeroed: for arrays that are filled at once. */

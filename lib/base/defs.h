@@ -12,9 +12,9 @@
 #define T3D_NORETURN     __attribute__((noreturn))
 #define T3D_UNUSED       __attribute__((unused))
 
-#define T3D_COUNT(array)  (sizeof(array) / sizeof((array)[0]))
-#define T3D_MIN(a, b)     ((a) < (b) ? (a) : (b))
-#define T3D_MAX(a, b)     ((a) > (b) ? (a) : (b))
+#define T3D_COUNT(array)   (sizeof(array) / sizeof((array)[0]))
+#define T3D_MIN(a, b)      ((a) < (b) ? (a) : (b))
+#define T3D_MAX(a, b)      ((a) > (b) ? (a) : (b))
 #define T3D_CLAMP(x, l, h) ((x) < (l) ? (l) : (x) > (h) ? (h) : (x))
 
 #endif

@@ -5,9 +5,9 @@
  *         return t3d_err_set(err, T3D_SKIP, "index-out-of-range",
  *                            "triangle %zu refers to vertex %u of %zu", t, index, n);
  *
- * Library code never prints and never exits: it returns one of the grades below and fills *err, whose
- * message names the object, the field, the value and what to do.  *err is untouched on success; err may
- * be NULL where the caller does not care.  Tools print the message in one line. */
+ * Library code never prints and never exits: it returns one of the grades below and fills *err,
+ * whose message names the object, the field, the value and what to do.  *err is untouched on
+ * success; err may be NULL where the caller does not care.  Tools print the message in one line. */
 #ifndef T3D_BASE_ERR_H
 #define T3D_BASE_ERR_H
 
@@ -26,11 +26,11 @@ enum t3d_status {
 };
 
 struct t3d_err {
-    int code;         /* enum t3d_status */
-    int sys;          /* errno at the time, or 0 */
-    double value;     /* measured value behind a reject, NAN when there is none */
-    char reason[64];  /* machine word such as "index-out-of-range": stable, lower case, dashes */
-    char msg[512];    /* for people: one line without a newline at the end */
+    int code;        /* enum t3d_status */
+    int sys;         /* errno at the time, or 0 */
+    double value;    /* measured value behind a reject, NAN when there is none */
+    char reason[64]; /* machine word such as "index-out-of-range": stable, lower case, dashes */
+    char msg[512];   /* for people: one line without a newline at the end */
 };
 
 /* Fill *err (if not NULL) and return code, so that `return t3d_err_set(...)` reads well.
@@ -45,8 +45,8 @@ int t3d_err_value(struct t3d_err *err, int code, const char *reason, double valu
 /* Out of memory while working on `what`. Returns T3D_FAIL. */
 int t3d_err_nomem(struct t3d_err *err, const char *what);
 
-/* A system call failed: "what 'path': strerror". ENOSPC, EDQUOT, EFBIG, EIO and EROFS give T3D_IO, the
- * others T3D_FAIL; the reason is "disk-full", "io-error" or "system". */
+/* A system call failed: "what 'path': strerror". ENOSPC, EDQUOT, EFBIG, EIO and EROFS give T3D_IO,
+ * the others T3D_FAIL; the reason is "disk-full", "io-error" or "system". */
 int t3d_err_sys(struct t3d_err *err, const char *what, const char *path);
 
 /* Put "prefix: " in front of the message, so that an upper layer can add the object's name. Returns

@@ -21,9 +21,9 @@ struct t3d_blob {
     void *map; /* not NULL when mapped: t3d_blob_close unmaps */
 };
 
-/* Map path. A missing file is T3D_SKIP "missing-file", an unreadable one T3D_SKIP "unreadable-file",
- * a folder or device T3D_SKIP "not-a-file", one above max_bytes (0 = any) T3D_SKIP "too-large".
- * An empty file gives size 0. */
+/* Map path. A missing file is T3D_SKIP "missing-file", an unreadable one T3D_SKIP
+ * "unreadable-file", a folder or device T3D_SKIP "not-a-file", one above max_bytes (0 = any)
+ * T3D_SKIP "too-large". An empty file gives size 0. */
 int t3d_blob_open(struct t3d_blob *b, const char *path, uint64_t max_bytes,
                   struct t3d_err *err) T3D_MUST_CHECK;
 /* The same for an open descriptor (not closed). name is for messages. */
@@ -44,7 +44,8 @@ int t3d_out_commit(struct t3d_out *o, int sync, struct t3d_err *err) T3D_MUST_CH
 void t3d_out_abort(struct t3d_out *o);
 
 /* Write n bytes to path by the way above. */
-int t3d_write_file(const char *path, const void *data, size_t n, struct t3d_err *err) T3D_MUST_CHECK;
+int t3d_write_file(const char *path, const void *data, size_t n,
+                   struct t3d_err *err) T3D_MUST_CHECK;
 
 /* All of n bytes to fd, whatever write() takes at once. name is for messages. */
 int t3d_write_all(int fd, const void *data, size_t n, const char *name,
@@ -55,7 +56,8 @@ int t3d_make_dirs(const char *path, struct t3d_err *err) T3D_MUST_CHECK;
 /* The folders above path. */
 int t3d_make_parent(const char *path, struct t3d_err *err) T3D_MUST_CHECK;
 
-/* "a/b" from "a" and "b"; b alone when it is absolute or a is "" or ".". NULL when memory is out. */
+/* "a/b" from "a" and "b"; b alone when it is absolute or a is "" or ".". NULL when memory is out.
+ */
 char *t3d_path_join(struct t3d_arena *a, const char *dir, const char *name);
 /* The part behind the last '/'. */
 const char *t3d_path_base(const char *path);

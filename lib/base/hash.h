@@ -31,7 +31,8 @@ void t3d_sha256_hex(const void *data, size_t n, char hex[T3D_SHA256_HEX]);
 /* First 8 bytes of SHA-256(s), big-endian: the stable number behind `--shard i/N` and splits. */
 uint64_t t3d_hash64(const char *s);
 
-/* Lower-case hex of n bytes into out (2n + 1 bytes); and back: 0, or -1 if s is not 2n hex digits. */
+/* Lower-case hex of n bytes into out (2n + 1 bytes); and back: 0, or -1 if s is not 2n hex digits.
+ */
 void t3d_hex(const void *data, size_t n, char *out);
 int t3d_unhex(const char *s, size_t n, void *out) T3D_MUST_CHECK;
 

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* base/log.h -- messages for people, on stderr only.
  *
- * "t3d render: message", one line each, control characters replaced. Only tools, the tool harness and
- * base/progress call this; other library code returns errors. Lines never mix with the progress bar. */
+ * "t3d render: message", one line each, control characters replaced. Only tools, the tool harness
+ * and base/progress call this; other library code returns errors. Lines never mix with the progress
+ * bar. */
 #ifndef T3D_BASE_LOG_H
 #define T3D_BASE_LOG_H
 

@@ -9,10 +9,11 @@
  *          "studio flat sun", "light preset"},
  *         {0}};
  *
- * GNU style: --name VALUE, --name=VALUE, -n VALUE, -nVALUE, --no-name for booleans, "--" ends options;
- * underscores are accepted for dashes; options may stand before or after operands. Numbers are strict:
- * the whole word, in range, with optional k/M/G (1000) or Ki/Mi/Gi for T3D_OPT_SIZE. Unknown words get a
- * did-you-mean. No abbreviations. Every default is the string in the table, so --help cannot lie. */
+ * GNU style: --name VALUE, --name=VALUE, -n VALUE, -nVALUE, --no-name for booleans, "--" ends
+ * options; underscores are accepted for dashes; options may stand before or after operands. Numbers
+ * are strict: the whole word, in range, with optional k/M/G (1000) or Ki/Mi/Gi for T3D_OPT_SIZE.
+ * Unknown words get a did-you-mean. No abbreviations. Every default is the string in the table, so
+ * --help cannot lie. */
 #ifndef T3D_BASE_OPT_H
 #define T3D_BASE_OPT_H
 
@@ -41,63 +42,64 @@ struct t3d_list {
 };
 
 struct t3d_opt {
-    char letter;             /* 0 = none */
-    const char *name;        /* long name with dashes; NULL ends the table */
+    char letter;      /* 0 = none */
+    const char *name; /* long name with dashes; NULL ends the table */
     enum t3d_opt_type type;
-    size_t offset;           /* into the conf struct */
-    const char *arg;         /* name of the value in help, NULL for BOOL */
-    const char *def;         /* default as one would type it; NULL = none */
-    const char *choices;     /* space-separated allowed words, or NULL */
-    const char *help;        /* one sentence, lower case, no full stop */
+    size_t offset;       /* into the conf struct */
+    const char *arg;     /* name of the value in help, NULL for BOOL */
+    const char *def;     /* default as one would type it; NULL = none */
+    const char *choices; /* space-separated allowed words, or NULL */
+    const char *help;    /* one sentence, lower case, no full stop */
 };
 
 /* What every command has; the first member of each conf struct. */
 struct t3d_common {
-    const char *workspace;   /* -C, else T3D_WORKSPACE, else "." */
-    int64_t threads;         /* -j; 0 = all: the tool harness then puts t3d_cpu_count() here */
-    const char *shard;       /* "i/N" with i from 0, "auto", "auto/N" or NULL */
-    int redo;                /* do it again even if the key is the same */
+    const char *workspace; /* -C, else T3D_WORKSPACE, else "." */
+    int64_t threads;       /* -j; 0 = all: the tool harness then puts t3d_cpu_count() here */
+    const char *shard;     /* "i/N" with i from 0, "auto", "auto/N" or NULL */
+    int redo;              /* do it again even if the key is the same */
     int dry_run;
-    const char *rejects;     /* file for rejects and failures, NULL = none */
-    const char *progress;    /* auto, bar, json, none */
+    const char *rejects;  /* file for rejects and failures, NULL = none */
+    const char *progress; /* auto, bar, json, none */
     uint64_t seed;
     int quiet, verbose;
     /* filled by the parser */
-    int use_stdin;           /* operand "-" was given */
-    struct t3d_list operands; /* the others, in order */
+    int use_stdin;                     /* operand "-" was given */
+    struct t3d_list operands;          /* the others, in order */
     uint32_t shard_index, shard_count; /* 0 of 1 when no --shard */
-    const char *given;       /* '\n'-joined names of options on the command line */
+    const char *given;                 /* '\n'-joined names of options on the command line */
 };
 
 struct t3d_command {
-    const char *name;        /* subcommand; NULL for a tool without subcommands */
-    /* As shown in the synopsis, and checked: words separated by spaces, each "NAME" (needed), "[NAME]",
-     * with "..." behind it for any number; "[-]" or "-" where records may come from stdin. "[-] [PATH...]",
-     * "UID", "PATH...". NULL = none allowed. */
+    const char *name; /* subcommand; NULL for a tool without subcommands */
+    /* As shown in the synopsis, and checked: words separated by spaces, each "NAME" (needed),
+     * "[NAME]", with "..." behind it for any number; "[-]" or "-" where records may come from
+     * stdin. "[-] [PATH...]", "UID", "PATH...". NULL = none allowed. */
     const char *operands;
-    const char *summary;     /* one line */
+    const char *summary; /* one line */
     const struct t3d_opt *opts;
-    size_t conf_size;        /* sizeof of the conf struct, which begins with struct t3d_common */
+    size_t conf_size; /* sizeof of the conf struct, which begins with struct t3d_common */
     int (*run)(void *conf, struct t3d_err *err); /* returns a grade or an exit code >= 0 */
 };
 
 /* Fill conf (conf_size bytes, zeroed) from defaults, the environment (T3D_WORKSPACE) and argv[1..].
  * T3D_USAGE with a message on error. --help and --version are left to the caller: *info is then
- * "help", "version", "man", "summary", "completion-bash", ... and nothing else is checked; otherwise NULL.
- * An own option with the name of a common one (seed with another default, say) takes its place; its
- * offset may be that of the common member. */
+ * "help", "version", "man", "summary", "completion-bash", ... and nothing else is checked;
+ * otherwise NULL. An own option with the name of a common one (seed with another default, say)
+ * takes its place; its offset may be that of the common member. */
 int t3d_opt_parse(const struct t3d_command *c, int argc, char **argv, void *conf,
                   struct t3d_arena *a, const char **info, struct t3d_err *err) T3D_MUST_CHECK;
 
 /* 1 when --name stood on the command line. */
 int t3d_opt_given(const struct t3d_common *c, const char *name);
 
-/* Part i of N as --shard gives it, from "i/N" or, for "auto" and "auto/N", the environment of Slurm (array
- * and srun), MPI or an indexed job. */
+/* Part i of N as --shard gives it, from "i/N" or, for "auto" and "auto/N", the environment of Slurm
+ * (array and srun), MPI or an indexed job. */
 int t3d_shard_parse(const char *text, uint32_t *index, uint32_t *count,
                     struct t3d_err *err) T3D_MUST_CHECK;
 
-/* The word of the space-separated list nearest to `word` (edit distance <= 2), or NULL; into buf. */
+/* The word of the space-separated list nearest to `word` (edit distance <= 2), or NULL; into buf.
+ */
 const char *t3d_did_you_mean(const char *word, const char *list, char *buf, size_t n);
 
 #endif

@@ -5,8 +5,8 @@
  *     double u = t3d_rng_uniform(&r);
  *
  * Salmon, Moraes, Dror, Shaw: "Parallel Random Numbers: As Easy as 1, 2, 3", SC 2011, section 3.3;
- * checked against the Random123 known-answer vectors. A stream is a pure function of its key, so results
- * do not depend on threads or order. */
+ * checked against the Random123 known-answer vectors. A stream is a pure function of its key, so
+ * results do not depend on threads or order. */
 #ifndef T3D_BASE_RNG_H
 #define T3D_BASE_RNG_H
 

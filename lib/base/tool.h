@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* base/tool.h -- what the main() of every t3d-<tool> does.
  *
- *     static const struct t3d_tool tool = {.name = "splits", .summary = "...", .commands = {&only}};
- *     int main(int argc, char **argv) { return t3d_tool_main(&tool, argc, argv); }
+ *     static const struct t3d_tool tool = {.name = "splits", .summary = "...", .commands =
+ * {&only}}; int main(int argc, char **argv) { return t3d_tool_main(&tool, argc, argv); }
  *
- * Parses, answers --help, --version, --help=man and --completion=SHELL from the tables, sets up the log,
- * installs the signal handlers, runs the command, prints the error in one line, checks that stdout could
- * be written, and returns the exit code of the design: 0 done, 1 failed, 2 usage, 3 some objects failed,
- * 74 I/O, 75 retry later or SIGTERM, 130 interrupted; a reader that closed our stdout is a quiet 0. */
+ * Parses, answers --help, --version, --help=man and --completion=SHELL from the tables, sets up the
+ * log, installs the signal handlers, runs the command, prints the error in one line, checks that
+ * stdout could be written, and returns the exit code of the design: 0 done, 1 failed, 2 usage, 3
+ * some objects failed, 74 I/O, 75 retry later or SIGTERM, 130 interrupted; a reader that closed our
+ * stdout is a quiet 0. */
 #ifndef T3D_BASE_TOOL_H
 #define T3D_BASE_TOOL_H
 
@@ -29,8 +30,8 @@ struct t3d_tool {
     const char *summary; /* one line */
     const char *about;   /* paragraphs for the man page, plain text, may be NULL */
     const struct t3d_command *const *commands; /* NULL-terminated */
-    /* Called before the command when not NULL, with the thread count: a tool that parses files opens
-     * its sandbox here, before memory is large or threads exist. */
+    /* Called before the command when not NULL, with the thread count: a tool that parses files
+     * opens its sandbox here, before memory is large or threads exist. */
     int (*before)(int threads, struct t3d_err *err);
 };
 
@@ -39,14 +40,15 @@ int t3d_tool_main(const struct t3d_tool *tool, int argc, char **argv);
 /* The exit code of a grade. */
 int t3d_exit_code(int status);
 
-/* Set by SIGINT, SIGTERM, SIGUSR1: finish what is in hand, save, return. 0, or the exit code to give. */
+/* Set by SIGINT, SIGTERM, SIGUSR1: finish what is in hand, save, return. 0, or the exit code to
+ * give. */
 int t3d_stop_requested(void);
 
 /* 1 once our stdout's reader has gone: stop quietly. */
 int t3d_stdout_closed(void);
 
-/* One record to stdout, flushed so that the next tool of the pipe can work. A closed pipe is T3D_END: the
- * run method may return it as it is. */
+/* One record to stdout, flushed so that the next tool of the pipe can work. A closed pipe is
+ * T3D_END: the run method may return it as it is. */
 int t3d_emit(const void *cjson_record, struct t3d_err *err) T3D_MUST_CHECK;
 
 /* Processors this process may use: affinity mask, cgroup cpu.max, SLURM_CPUS_PER_TASK. */
