@@ -63,6 +63,7 @@ static const struct {
 } formats[] = {
     {"glb", is_glb, t3d_read_gltf},
     {"gltf", is_gltf, t3d_read_gltf},
+    {"obj", NULL, t3d_read_obj},
 };
 
 /* --- what else it may be -----------------------------------------------------------------------
