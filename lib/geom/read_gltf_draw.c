@@ -413,17 +413,24 @@ static int repair_normals(struct t3di_gltf *g, const struct draw *d)
     return T3D_OK;
 }
 
-static int finish_vectors(struct t3di_gltf *g, struct draw *d)
+/* Tangents that are zero or not finite: any direction at right angles to the normal, by its
+ * smallest component. */
+static void repair_tangents(struct t3d_scene *s, const struct draw *d)
 {
-    struct t3d_scene *s = g->s;
-    int r = d->flags & T3D_HAS_NORMAL ? repair_normals(g, d) : T3D_OK;
+    static const double identity[9] = {1, 0, 0, 0, 1, 0, 0, 0, 1};
 
-    if (r == T3D_OK && d->flags & T3D_HAS_TANGENT &&
-        !t3di_all_finite(s->tangent + d->v, 4 * (size_t)d->n)) {
-        memset(s->tangent + d->v, 0, d->n * sizeof *s->tangent);
-        d->flags &= ~(unsigned)T3D_HAS_TANGENT;
+    for (uint32_t i = d->v; i < d->v + d->n; i++) {
+        const float *n = s->normal[i];
+        float *t = s->tangent[i], x = fabsf(n[0]), y = fabsf(n[1]), z = fabsf(n[2]);
+        int a = x <= y && x <= z ? 0 : y <= z ? 1 : 2, b = (a + 1) % 3, c = (a + 2) % 3;
+
+        if (is_unit(t))
+            continue;
+        t[a] = 0;
+        t[b] = -n[c];
+        t[c] = n[b];
+        transform_direction(identity, 3, t);
     }
-    return r;
 }
 
 static int check_positions(struct t3di_gltf *g, const struct draw *d)
@@ -460,7 +467,11 @@ static int load(struct t3di_gltf *g, struct draw *d)
         return r;
     read_fixed(g, d);
     read_triangles(g, d);
-    return finish_vectors(g, d);
+    if (d->flags & T3D_HAS_NORMAL)
+        r = repair_normals(g, d);
+    if (r == T3D_OK && d->flags & T3D_HAS_TANGENT)
+        repair_tangents(g->s, d);
+    return r;
 }
 
 static int add_draw(struct t3di_gltf *g, struct gltf_primitive *p, struct draw *d)
