@@ -154,12 +154,13 @@ static void paint(uint8_t *px, double noise)
                    y = (double)(i / SIDE) / SIDE - solid[k].y;
             double s = solid[k].s,
                    d = solid[k].ball ? hypot(x, y) : fmax(fabs(x + .3 * y), fabs(y));
-            double a = fmin(1, fmax(0, (s - d) * SIDE + .5)), n = noise * t3d_rng_normal(&r);
+            double a = fmin(1, fmax(0, (s - d) * SIDE + .5));
             double z = solid[k].ball ? sqrt(fmax(0, s * s - d * d)) / s : .9 - .1 * (y > 0);
             double light = .25 + .75 * fmax(0, .7 * z - .4 * (solid[k].ball ? x / s + y / s : x));
 
             if (a > 0)
                 for (int c = 0; c < 4; c++) {
+                    double n = noise > 0 ? noise * t3d_rng_normal(&r) : 0;
                     double v = c == 3 ? 1 : fmin(1, fmax(0, solid[k].rgb[c] * light + n));
                     px[4 * i + c] = (uint8_t)(255 * (a * v + (1 - a) * px[4 * i + c] / 255.) + .5);
                 }
