@@ -25,7 +25,7 @@ struct node {
 
 /* Digest of a group or geometry hash -> any object that has it. */
 struct link {
-    uint64_t digest;      /* 64 bits of SHA-256: of 10M names two meet once in 400 000 sets */
+    uint64_t digest[2];   /* 128 bits of SHA-256: two different names never meet in practice */
     uint32_t node_plus_1; /* 0 = free */
 };
 
@@ -130,11 +130,12 @@ static void join(struct t3d_splits *s, uint32_t i, uint32_t j)
     }
 }
 
-static struct link *find_link(struct link *table, size_t capacity, uint64_t digest)
+static struct link *find_link(struct link *table, size_t capacity, const uint64_t digest[2])
 {
-    size_t i = digest & (capacity - 1);
+    size_t i = digest[0] & (capacity - 1);
 
-    while (table[i].node_plus_1 && table[i].digest != digest)
+    while (table[i].node_plus_1 &&
+           (table[i].digest[0] != digest[0] || table[i].digest[1] != digest[1]))
         i = (i + 1) & (capacity - 1);
     return &table[i];
 }
@@ -159,28 +160,34 @@ static int grow_links(struct t3d_splits *s, struct t3d_err *err)
 static int join_by(struct t3d_splits *s, uint32_t i, char kind, const char *name,
                    struct t3d_err *err)
 {
-    char text[160];
-    uint64_t digest;
+    struct t3d_sha256 *h;
+    char hex[T3D_SHA256_HEX];
+    uint64_t digest[2];
     struct link *l;
-    int r, n;
+    int r;
 
     if (!name || !*name)
         return T3D_OK;
     if (2 * (s->n_links + 1) > s->link_capacity && (r = grow_links(s, err)) < 0)
         return r;
-    n = snprintf(text, sizeof text, "%c%s", kind, name);
-    if ((size_t)n >= sizeof text) { /* a long one counts by its own digest */
-        text[0] = kind;
-        text[1] = '#';
-        t3d_sha256_hex(name, strlen(name), text + 2);
+    r = t3d_sha256_new(&h, err);
+    if (r < 0)
+        return r;
+    t3d_sha256_add(h, &kind, 1);
+    t3d_sha256_add_str(h, name);
+    t3d_sha256_end(h, hex);
+    for (int k = 0; k < 2; k++) {
+        char word[17];
+        memcpy(word, hex + 16 * k, 16);
+        word[16] = 0;
+        digest[k] = strtoull(word, NULL, 16);
     }
-    digest = t3d_hash64(text);
     l = find_link(s->link, s->link_capacity, digest);
     if (l->node_plus_1) {
         join(s, l->node_plus_1 - 1, i);
         return T3D_OK;
     }
-    l->digest = digest;
+    memcpy(l->digest, digest, sizeof digest);
     l->node_plus_1 = i + 1;
     s->n_links++;
     return T3D_OK;
