@@ -50,6 +50,7 @@ HEADERS  := $(sort $(wildcard lib/*/*.h lib/*/*/*.h))
 TOOL_SRC := $(sort $(wildcard $(STAGES:%=%/*.c)))
 UNIT_SRC := $(sort $(wildcard tests/unit/*.c))
 FUZZ_SRC := $(sort $(wildcard tests/fuzz/*.c))
+BENCH_SRC := $(sort $(wildcard tests/bench/*.c))
 TESTS    := $(sort $(wildcard tests/tool/*.t tests/pipe/*.t))
 LONG     := $(sort $(wildcard tests/long/*.t))
 
@@ -58,6 +59,7 @@ LIB     := $(B)/libt3d.a
 TOOLS   := $(B)/t3d $(foreach t,$(TOOL_SRC:.c=),$(B)/t3d-$(notdir $(t)))
 UNITS   := $(UNIT_SRC:tests/unit/%.c=$(B)/unit/%)
 FUZZERS := $(FUZZ_SRC:tests/fuzz/%.c=$(B)/fuzz/%)
+BENCHES := $(BENCH_SRC:tests/bench/%.c=$(B)/bench/%)
 
 # The vector code is compiled once per instruction set and chosen at run time.
 ARCH := $(shell uname -m)
@@ -74,10 +76,11 @@ $(B)/t3d: $(B)/obj/t3d.o $(LIB)
 $(foreach t,$(TOOL_SRC:.c=),$(eval $(B)/t3d-$(notdir $(t)): $(B)/obj/$(t).o $(LIB)))
 
 say = $(if $(V),,@printf '  %-5s %s\n' '$(1)' '$(patsubst build/%,%,$@)';)
-$(TOOLS) $(UNITS):
+$(TOOLS) $(UNITS) $(BENCHES):
 	@mkdir -p $(@D)
 	$(call say,LINK)$(CC) $(LDFLAGS_ALL) -o $@ $(filter %.o %.a,$^) $(if $(filter $(UNITS),$@),-lcmocka) $(LDLIBS_ALL)
 $(UNITS): $(B)/unit/%: $(B)/obj/tests/unit/%.o $(LIB)
+$(BENCHES): $(B)/bench/%: $(B)/obj/tests/bench/%.o $(LIB)
 $(FUZZERS): $(B)/fuzz/%: $(B)/obj/tests/fuzz/%.o $(LIB)
 	@mkdir -p $(@D)
 	$(call say,LINK)$(CC) $(LDFLAGS_ALL) -fsanitize=fuzzer -o $@ $^ $(LDLIBS_ALL)
@@ -112,6 +115,7 @@ check-headers:
 	    $(CC) $(CPPFLAGS_ALL) -std=c17 $(WARN) -fsyntax-only -x c - || \
 	    { echo "not self-contained: $$h"; exit 1; }; done
 fuzzers: $(FUZZERS)
+benches: $(BENCHES)
 demo: all
 	@T3D_BUILD="$(CURDIR)/$(B)" PATH="$(CURDIR)/$(B):$$PATH" examples/demo.sh
 bench: all
@@ -136,7 +140,7 @@ uninstall:
 clean:
 	rm -rf build
 help:
-	@echo 'all check check-long lint demo bench install uninstall clean units fuzzers'
+	@echo 'all check check-long lint demo bench install uninstall clean units fuzzers benches'
 	@echo 'config=release|debug|sanitize|fuzz  CC=gcc|clang-14  V=1  PEERS=DIR (bench)'
-.PHONY: all units check check-long lint check-headers fuzzers demo bench install uninstall clean help FORCE
+.PHONY: all units check check-long lint check-headers fuzzers benches demo bench install uninstall clean help FORCE
 -include $(shell find $(B) -name '*.d' 2>/dev/null)

@@ -68,9 +68,9 @@ static void put_option(FILE *f, const struct t3d_opt *o)
         }
     }
     if (o->def && *o->def) {
-        fprintf(f, "The default is\n.Li ");
+        fprintf(f, "Default:\n.Li ");
         put_arg(f, o->def);
-        fputs(" .\n", f);
+        fputs("\n", f);
     }
 }
 
@@ -156,8 +156,7 @@ void t3di_print_man(FILE *f, const struct t3d_tool *tool)
     fprintf(f, ".Dd %s\n.Dt T3D%s", "November 22, 2026", dash);
     for (const char *p = tool->name; *p; p++)
         fputc(toupper((unsigned char)*p), f);
-    fprintf(f, " 1\n.Os t3d %s\n.Sh NAME\n.Nm t3d%s%s\n.Nd %s\n", T3D_VERSION, dash, tool->name,
-            tool->summary);
+    fprintf(f, " 1\n.Os\n.Sh NAME\n.Nm t3d%s%s\n.Nd %s\n", dash, tool->name, tool->summary);
     put_synopsis(f, tool);
     fprintf(f, ".Sh DESCRIPTION\n");
     put_sentence(f, tool->summary);

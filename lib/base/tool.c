@@ -64,7 +64,10 @@ static int flush_stdout(struct t3d_err *err)
     }
     if (errno == 0)
         errno = EIO;
-    return t3d_err_sys(err, "cannot write", "standard output");
+    t3d_err_sys(err, "cannot write", "standard output");
+    if (err)
+        err->code = T3D_IO; /* whatever the cause: output is lost */
+    return T3D_IO;
 }
 
 int t3d_emit(const void *cjson_record, struct t3d_err *err)
@@ -123,14 +126,32 @@ static int skip_option(const struct t3d_tool *tool, int argc, char **argv, int i
     return i;
 }
 
-const struct t3d_command *t3di_find_command(const struct t3d_tool *tool, int argc, char **argv,
-                                            int *at)
+/* Index of the first word that is no option and no option's value, argc when there is none. */
+static int first_word(const struct t3d_tool *tool, int argc, char **argv)
 {
     int i = 1;
 
-    *at = 0;
     while (i < argc && argv[i][0] == '-' && argv[i][1] && strcmp(argv[i], "--") != 0)
         i = skip_option(tool, argc, argv, i);
+    return T3D_MIN(i, argc);
+}
+
+int t3d_first_operand(int argc, char **argv)
+{
+    static const struct t3d_command none = {.summary = ""};
+    static const struct t3d_command *const commands[] = {&none, NULL};
+    static const struct t3d_tool any = {.commands = commands};
+    int i = first_word(&any, argc, argv);
+
+    return i < argc && argv[i][0] != '-' ? i : 0;
+}
+
+const struct t3d_command *t3di_find_command(const struct t3d_tool *tool, int argc, char **argv,
+                                            int *at)
+{
+    int i = first_word(tool, argc, argv);
+
+    *at = 0;
     for (size_t k = 0; i < argc && tool->commands[k]; k++) {
         const char *name = tool->commands[k]->name;
 
@@ -172,6 +193,8 @@ static int answer(const struct t3d_tool *tool, const struct t3d_command *c, cons
     char name[80];
 
     t3di_display_name(tool, name, sizeof name);
+    if (tool->answer && (!c || !c->name) && tool->answer(info))
+        return T3D_OK;
     if (strcmp(info, "help") == 0)
         t3di_print_help(stdout, tool, c);
     else if (strcmp(info, "version") == 0)

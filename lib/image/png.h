@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* image/png.h -- a fast PNG writer.
  *
- * Filtering by our own code (per-row choice that is cheap and good for renders), compression by
- * libdeflate: a training set is written once and read many times, but PNG at libpng's defaults costs
+ * Filters and compressor are our own and made for each other (image/deflate.h): a training set is written
+ * once and read many times, but PNG at libpng's defaults costs
  * more than the rendering. Bytes are a pure function of the pixels. Specification: PNG (ISO/IEC 15948). */
 #ifndef T3D_IMAGE_PNG_H
 #define T3D_IMAGE_PNG_H

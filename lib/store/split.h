@@ -15,7 +15,7 @@
  * of the lowest-numbered member. It depends on nothing else in the set. An object with a given
  * split keeps it, whatever its component takes.
  *
- * Memory: about 100 bytes an object, and 32 for each distinct group and geometry hash. */
+ * Memory: about 100 bytes an object, and 32 to 64 for each distinct group and geometry hash. */
 #ifndef T3D_STORE_SPLIT_H
 #define T3D_STORE_SPLIT_H
 

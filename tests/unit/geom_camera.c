@@ -168,6 +168,9 @@ static void hammersley(void **state)
         near_to(moment[k], 1 / 3., .005);
     }
     assert_true(nearest > .04); /* 256 even patches are .22 across */
+    v = load("hammersley:4");
+    for (int i = 0; i < 4; i++) /* 00 01 10 11 with the bits reversed */
+        near_to(v.camera[i].azimuth_deg, (double[]){0, 180, 90, 270}[i], 0);
     v = load("hammersley:1");
     check_camera(&v.camera[0]);
 }
@@ -222,6 +225,12 @@ static void json_file(void **state)
         near_to(v.camera[i].elevation_deg, ring.camera[i].elevation_deg, 1e-4);
         near_to(v.camera[i].distance, 2.7, 1e-5);
         near_to(v.camera[i].near, 1.69, 1e-5);
+        for (int a = 0; a < 9; a++) { /* the rounding is taken out again */
+            double d = 0;
+            for (int k = 0; k < 3; k++)
+                d += v.camera[i].c2w[k][a / 3] * v.camera[i].c2w[k][a % 3];
+            near_to(d, a / 3 == a % 3, 1e-14);
+        }
     }
 }
 
@@ -317,6 +326,11 @@ static void json_output(void **state)
     near_to(item(m, 1, 3), 0, 1e-14);
     near_to(item(m, 2, 3), 2.7 * sin(M_PI / 9), 1e-14);
     assert_true(item(m, 2, 1) > 0);
+    /* View 0 stands at glTF's front, which is -Y in a +Z-up world. */
+    near_to(item(cJSON_GetObjectItem(cJSON_GetArrayItem(cJSON_GetObjectItem(o, "frames"), 0),
+                                     "transform_matrix"),
+                 1, 3),
+            -2.7 * cos(M_PI / 9), 1e-14);
     for (int i = 0; i < 3; i++) {
         double x = 0;
         for (int j = 0; j < 3; j++)
