@@ -1,8 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* base/tool.h -- what the main() of every t3d-<tool> does.
  *
+ *     static const struct t3d_command *const commands[] = {&only, NULL};
  *     static const struct t3d_tool tool = {.name = "splits", .summary = "...", .commands =
- * {&only}}; int main(int argc, char **argv) { return t3d_tool_main(&tool, argc, argv); }
+ * commands};
+ *
+ *     int main(int argc, char **argv)
+ *     {
+ *         return t3d_tool_main(&tool, argc, argv);
+ *     }
  *
  * Parses, answers --help, --version, --help=man and --completion=SHELL from the tables, sets up the
  * log, installs the signal handlers, runs the command, prints the error in one line, checks that
@@ -33,15 +39,15 @@ struct t3d_tool {
     /* Called before the command when not NULL, with the thread count: a tool that parses files
      * opens its sandbox here, before memory is large or threads exist. */
     int (*before)(int threads, struct t3d_err *err);
-    /* May answer --help ("help") and its like (see base/opt.h) in place of the harness: 1 = it has. For the
-     * front door, whose help names other programs; may be NULL. */
+    /* May answer --help ("help") and its like (see base/opt.h) in place of the harness: 1 = it has.
+     * For the front door, whose help names other programs; may be NULL. */
     int (*answer)(const char *info);
 };
 
 int t3d_tool_main(const struct t3d_tool *tool, int argc, char **argv);
 
-/* Index in argv of the first word that is neither an option of every command nor such an option's value: the
- * tool's or subcommand's name. 0 when there is none. */
+/* Index in argv of the first word that is neither an option of every command nor such an option's
+ * value: the tool's or subcommand's name. 0 when there is none. */
 int t3d_first_operand(int argc, char **argv);
 
 /* The exit code of a grade. */
