@@ -90,24 +90,48 @@ int t3di_normalise(float v[3])
     return 1;
 }
 
-void t3di_colors_to_linear(float (*color)[4], size_t n)
+void t3di_colors_to_linear(float (*color)[4], size_t n, float full)
 {
     const float *table = t3d_srgb_to_linear_table();
     float most = 0;
 
+    for (size_t i = 0; full <= 0 && i < n; i++)
+        for (int k = 0; k < 4; k++)
+            most = isfinite(color[i][k]) ? T3D_MAX(most, color[i][k]) : most;
+    full = full > 0 ? full : most > 1 ? 255 : 1;
     for (size_t i = 0; i < n; i++)
         for (int k = 0; k < 4; k++) {
-            if (!isfinite(color[i][k]))
-                color[i][k] = 1;
-            most = T3D_MAX(most, color[i][k]);
-        }
-    for (size_t i = 0; i < n; i++)
-        for (int k = 0; k < 4; k++) {
-            float c = color[i][k] * (most > 1 ? 1 : 255); /* in codes: they are the usual case */
+            float c = isfinite(color[i][k]) ? color[i][k] : full;
+            c = full == 255 ? c : c / full * 255; /* in codes: they are the usual case */
             c = T3D_CLAMP(c, 0, 255);
             if (k == 3)
                 color[i][k] = c / 255;
             else
                 color[i][k] = c == (float)(int)c ? table[(int)c] : t3d_srgb_to_linear(c / 255);
         }
+}
+
+int t3di_open_beside(const struct t3d_source *src, struct t3d_arena *a, const char *name, size_t n,
+                     struct t3d_blob *b, struct t3d_err *err)
+{
+    char *path = t3d_strndup(a, name, n), *base;
+    struct t3d_err why;
+    int r;
+
+    if (!path)
+        return t3d_err_nomem(err, "the name of a file");
+    if (!src->open || !*path)
+        return T3D_END;
+    for (char *s = path; *s; s++)
+        *s = *s == '\\' ? '/' : *s;
+    r = src->open(src->ctx, path, b, &why);
+    base = strrchr(path, '/');
+    if (r == T3D_SKIP && base && base[1])
+        r = src->open(src->ctx, base + 1, b, &why);
+    if (r < 0 && r != T3D_SKIP) {
+        if (err)
+            *err = why;
+        return r;
+    }
+    return r == T3D_SKIP ? T3D_END : T3D_OK;
 }

@@ -4,7 +4,7 @@
 #define T3D_GEOM_MESH_IMPL_H
 
 #include "base/arena.h"
-#include "geom/scene.h"
+#include "geom/read.h"
 
 /* The material of formats that have none: white, rough, not metallic. */
 struct t3d_material t3di_plain_material(void);
@@ -28,8 +28,15 @@ int t3di_finite3(const float p[3]);
 /* Scale to length 1 in place; 0 when that is impossible. */
 int t3di_normalise(float v[3]);
 
-/* Colours as files have them (sRGB, in 0..1, or in 0..255 when any is above 1) to linear, in place;
- * alpha stays linear. What is not finite becomes 1. */
-void t3di_colors_to_linear(float (*color)[4], size_t n);
+/* Colours as files have them (sRGB; full is the value of the brightest: 1, 255, 65535, or 0 = 255
+ * when any is above 1, else 1) to linear, in place; alpha stays linear. What is not finite
+ * becomes 1. */
+void t3di_colors_to_linear(float (*color)[4], size_t n, float full);
+
+/* Open an external file as its name says, with '/' for '\\', and else by its last part beside the
+ * main file: exporters write paths of the machine where they ran. T3D_OK, T3D_END when there is
+ * none, or an error that is not the file's. */
+int t3di_open_beside(const struct t3d_source *src, struct t3d_arena *a, const char *name, size_t n,
+                     struct t3d_blob *b, struct t3d_err *err) T3D_MUST_CHECK;
 
 #endif

@@ -52,6 +52,34 @@ static int is_gltf(const struct t3d_source *src)
     return first_byte(src) == '{';
 }
 
+static int is_ply(const struct t3d_source *src)
+{
+    return starts(src, "ply\n") || starts(src, "ply\r") || starts(src, "ply ");
+}
+
+/* OFF behind at most the letters of its variants. */
+static int is_off(const struct t3d_source *src)
+{
+    static const char *const first[] = {"OFF",    "COFF",   "NOFF", "CNOFF", "STOFF",
+                                        "STCOFF", "STNOFF", "nOFF", "4OFF",  "STCNOFF"};
+
+    for (size_t i = 0; i < T3D_COUNT(first); i++)
+        if (starts(src, first[i]))
+            return 1;
+    return 0;
+}
+
+/* Binary STL has no mark, but its size says how many facets there are. */
+static int is_stl(const struct t3d_source *src)
+{
+    const uint8_t *n = src->data + 80;
+
+    if (src->size >= 84 && src->size == 84 + 50 * (n[0] | (uint64_t)n[1] << 8 |
+                                                   (uint64_t)n[2] << 16 | (uint64_t)n[3] << 24))
+        return 1;
+    return starts(src, "solid ") || starts(src, "solid\n") || starts(src, "solid\r");
+}
+
 typedef int reader(struct t3d_scene *s, struct t3d_arena *a, const struct t3d_source *src,
                    unsigned flags, struct t3d_err *err);
 
@@ -61,9 +89,10 @@ static const struct {
     int (*looks)(const struct t3d_source *src); /* NULL = only the ending tells */
     reader *read;
 } formats[] = {
-    {"glb", is_glb, t3d_read_gltf},
-    {"gltf", is_gltf, t3d_read_gltf},
-    {"obj", NULL, t3d_read_obj},
+    {"glb", is_glb, t3d_read_gltf}, {"gltf", is_gltf, t3d_read_gltf}, {"ply", is_ply, t3d_read_ply},
+    {"off", is_off, t3d_read_off},  {"obj", NULL, t3d_read_obj},      {"off", NULL, t3d_read_off},
+    {"stl", NULL, t3d_read_stl},    {"stl", is_stl, t3d_read_stl}, /* "solid" is a word: other
+                                                                      formats first */
 };
 
 /* --- what else it may be -----------------------------------------------------------------------

@@ -44,6 +44,10 @@ void t3di_lines_begin(struct t3di_lines *l, struct t3d_arena *a, const void *dat
 {
     const char *p = data;
 
+    if (size >= 3 && memcmp(p, "\xef\xbb\xbf", 3) == 0) { /* byte order mark */
+        p += 3;
+        size -= 3;
+    }
     l->rest = (struct t3di_text){p, p + size};
     l->arena = a;
     l->separator = !memchr(p, '\n', size) && memchr(p, '\r', size) ? '\r' : '\n';
@@ -469,7 +473,7 @@ static int emit_vertices(struct obj *o, const uint32_t *place, struct t3d_err *e
         (o->color && !s->color))
         return t3di_no_room(a, err, "the vertices");
     if (o->color)
-        t3di_colors_to_linear(o->color, o->n_v);
+        t3di_colors_to_linear(o->color, o->n_v, 0);
     for (uint32_t i = 0; i < n; i++) {
         const struct corner *c = &o->vertex[i];
         uint32_t k = place[i];

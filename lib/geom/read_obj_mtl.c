@@ -225,32 +225,10 @@ static int parse_library(struct t3di_mtl_set *set, const struct t3di_obj_read *o
 /* --- external files
  * ---------------------------------------------------------------------------------- */
 
-/* Open an external file as the name says, with '/' for '\', and else beside the main file:
- * exporters write paths of the machine where they ran. T3D_OK, T3D_END when there is none, or an
- * error. */
 static int open_named(const struct t3di_obj_read *o, const char *name, size_t n, struct t3d_blob *b,
                       struct t3d_err *err)
 {
-    char *path = t3d_strndup(o->arena, name, n), *base;
-    struct t3d_err why;
-    int r;
-
-    if (!path)
-        return t3d_err_nomem(err, "the name of a file");
-    if (!o->src->open || !*path)
-        return T3D_END;
-    for (char *s = path; *s; s++)
-        *s = *s == '\\' ? '/' : *s;
-    r = o->src->open(o->src->ctx, path, b, &why);
-    base = strrchr(path, '/');
-    if (r == T3D_SKIP && base && base[1])
-        r = o->src->open(o->src->ctx, base + 1, b, &why);
-    if (r < 0 && r != T3D_SKIP) {
-        if (err)
-            *err = why;
-        return r;
-    }
-    return r == T3D_SKIP ? T3D_END : T3D_OK;
+    return t3di_open_beside(o->src, o->arena, name, n, b, err);
 }
 
 int t3di_mtl_library(struct t3di_mtl_set *set, const struct t3di_obj_read *o,
