@@ -113,6 +113,8 @@ int t3di_decode_jpeg(uint8_t *pixels, const struct t3d_image_info *info, const u
         decode(&r, pixels, info, data, size);
     }
     jpeg_destroy_decompress(&r.j);
+    if (failed && strncmp(r.msg, "Insufficient memory", 19) == 0)
+        return t3d_err_nomem(err, "a JPEG picture");
     if (failed)
         return t3d_err_set(err, T3D_SKIP, "bad-image", "JPEG: %.160s", r.msg);
     return T3D_OK;

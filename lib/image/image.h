@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* image/image.h -- pictures in memory, and reading PNG, JPEG and WebP.
  *
- * Pixels are 8-bit sRGB RGBA, straight alpha, rows from the top, (height, width, 4). Grey becomes RGB,
- * missing alpha 255, 16-bit is rounded to 8, palettes and tRNS are expanded, CMYK and YCCK JPEGs are
- * converted. No gamma or ICC conversion (glTF 2.0 section 3.8.2 asks to ignore them). */
+ * Pixels are 8-bit sRGB RGBA, straight alpha, rows from the top, (height, width, 4). Grey becomes
+ * RGB, missing alpha 255, 16-bit is rounded to 8, palettes and tRNS are expanded, CMYK and YCCK
+ * JPEGs are converted. No gamma or ICC conversion (glTF 2.0 section 3.8.2 asks to ignore them). */
 #ifndef T3D_IMAGE_IMAGE_H
 #define T3D_IMAGE_IMAGE_H
 

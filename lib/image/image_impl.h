@@ -37,16 +37,16 @@ int t3di_decode_webp(uint8_t *pixels, const struct t3d_image_info *info, const u
 int t3di_decode_libpng(uint8_t *pixels, const struct t3d_image_info *info, const uint8_t *data,
                        size_t size, struct t3d_err *err) T3D_MUST_CHECK;
 
-/* Common PNGs fast: 8 bits a sample, not interlaced, tRNS at most with a palette. 1 when decoded, 0 when
- * the file is of another kind or damaged: libpng decides then. pixels must have room for
+/* Common PNGs fast: 8 bits a sample, not interlaced, tRNS at most with a palette. 1 when decoded, 0
+ * when the file is of another kind or damaged: libpng decides then. pixels must have room for
  * t3di_png_room() bytes; row (2, row_room) is scratch. */
 int t3di_decode_png_fast(uint8_t *pixels, const struct t3d_image_info *info, struct t3d_arena *a,
                          const uint8_t *data, size_t size) T3D_MUST_CHECK;
 size_t t3di_png_room(const struct t3d_image_info *info);
 
-/* Undo one row's filter (PNG section 9.2): out = n bytes from the filtered in and the row above, bpp bytes
- * a pixel (1-4). in may overlap out if it lies at or behind it. 16 bytes behind in, above and out may be
- * read, and those behind out up to 16 be written. */
+/* Undo one row's filter (PNG section 9.2): out = n bytes from the filtered in and the row above,
+ * bpp bytes a pixel (1-4). in may overlap out if it lies at or behind it. 16 bytes behind in, above
+ * and out may be read, and those behind out up to 16 be written. */
 typedef void t3di_unfilter_fn(uint8_t *out, const uint8_t *in, const uint8_t *above, size_t n,
                               int bpp, int filter);
 t3di_unfilter_fn t3di_png_unfilter, t3di_png_unfilter_avx2;
