@@ -17,15 +17,18 @@
 #include "base/tool.h"
 #include "base/walk.h"
 #include "geom/import.h"
+#include "geom/names.h"
 #include "geom/primitives.h"
 #include "geom/read.h"
 #include "store/captions.h"
 #include "store/content.h"
+#include "store/gather.h"
 #include "store/intake.h"
 #include "store/stamp.h"
 
-#define FORMATS  "glb gltf obj ply stl off"
-#define PICTURES "png jpg jpeg webp ktx2 basis dds tga bmp gif tif tiff exr hdr mtl"
+#define FORMATS "glb gltf obj ply stl off"
+
+enum { MAX_WARNINGS = 10 }; /* the rest is in the manifest and in --rejects */
 
 struct conf {
     struct t3d_common common;
@@ -65,7 +68,7 @@ struct fetch {
     struct t3d_walk walk; /* local */
     struct t3d_captions *captions;
     const char *prefix, *real; /* a prefix of file names and its absolute path */
-    uint64_t missing_parts;
+    uint64_t missing_parts, warned;
 };
 
 /* One object under way; the intake frees it. */
@@ -74,16 +77,11 @@ struct job {
     struct fetch *f;
     uint64_t index;
     const struct t3d_walk_file *file;
-    const char *folder;     /* of the file */
     int64_t known;          /* number of the object that the file was, or -1 */
     const char *stamp;      /* of then */
     int unchanged, foreign; /* foreign: of another --shard */
     int fatal;              /* grade that ends the run, message in item.err */
-    struct t3d_stamp now;
-    struct t3d_part *part;
-    size_t n_parts, part_capacity;
-    uint64_t missing;              /* external files that are not there */
-    struct t3d_err missing_needed; /* ... and without which there is no object; reason "" = none */
+    struct t3d_gather files;
 };
 
 static struct t3d_importer *importer;
@@ -103,7 +101,6 @@ static void drop(void *ctx, void *item)
     struct job *j = item;
 
     (void)ctx;
-    t3d_stamp_fini(&j->now);
     t3d_intake_item_free(&j->item);
 }
 
@@ -143,10 +140,9 @@ static int hand_over(struct fetch *f, struct job *j, struct t3d_err *err)
 {
     int grade = j->item.code == T3D_STATE_OK ? 0 : 2;
 
-    if (grade)
+    if (grade && f->warned++ < MAX_WARNINGS)
         t3d_warn("%s", j->item.err.msg);
     t3d_progress_add(f->progress, grade);
-    t3d_stamp_fini(&j->now);
     return t3d_intake_add(f->intake, &j->item, err);
 }
 
@@ -161,133 +157,35 @@ static int skip(struct fetch *f, struct job *j)
 /* --- t3d fetch local: one file
  * -------------------------------------------------------------------- */
 
-static int add_part(struct job *j, int fd, const char *name, struct t3d_err *err)
-{
-    struct t3d_part *p;
-    struct stat st;
-    int r;
-
-    if (j->n_parts == j->part_capacity) {
-        size_t capacity = j->part_capacity ? 2 * j->part_capacity : 16;
-        p = t3d_alloc(&j->item.arena, capacity, sizeof *p);
-        if (!p)
-            return t3d_err_nomem(err, name);
-        if (j->n_parts)
-            memcpy(p, j->part, j->n_parts * sizeof *p);
-        j->part = p;
-        j->part_capacity = capacity;
-    }
-    p = &j->part[j->n_parts];
-    memset(p, 0, sizeof *p);
-    t3d_content_ending(name, p->ending);
-    p->name = t3d_strdup(&j->item.arena, name);
-    if (!p->name)
-        return t3d_err_nomem(err, name);
-    if (fstat(fd, &st) < 0)
-        return t3d_err_sys(err, "cannot look at", name);
-    r = t3d_content_add_fd(workspace(j->f), fd, name, p->ending, p->sha256, &p->size, err);
-    if (r < 0)
-        return r;
-    j->n_parts++;
-    return t3d_stamp_add(&j->now, fd, &st, p->sha256, name, err);
-}
-
-static int missing_part(struct job *j, const char *name, const struct t3d_err *why)
-{
-    int needed = strcmp(j->item.object.ending, "obj") != 0 && !t3d_ending_in(name, PICTURES);
-
-    j->missing++;
-    if (needed && !j->missing_needed.reason[0])
-        j->missing_needed = *why;
-    t3d_stamp_add_missing(&j->now, name, strcmp(why->reason, "missing-file") == 0);
-    return -1;
-}
-
-/* t3d_import_resolve: give the child the external file, and keep a copy. */
-static int resolve(void *ctx, const char *name, struct t3d_err *err)
-{
-    struct job *j = ctx;
-    int fd = t3d_import_resolve_folder((void *)(uintptr_t)j->folder, name, err), r = T3D_OK;
-
-    if (fd < 0)
-        return missing_part(j, name, err);
-    for (size_t i = 0; i < j->n_parts; i++)
-        if (strcmp(j->part[i].name, name) == 0)
-            return fd;
-    r = add_part(j, fd, name, err);
-    if (r < 0) {
-        j->fatal = r == T3D_SKIP ? 0 : r;
-        j->item.err = *err;
-        if (r == T3D_SKIP)
-            j->missing_needed = *err;
-    }
-    if (r < 0 || lseek(fd, 0, SEEK_SET) < 0) {
-        close(fd);
-        return -1;
-    }
-    return fd;
-}
-
-static uint32_t le32(const uint8_t *p)
-{
-    return p[0] | (uint32_t)p[1] << 8 | (uint32_t)p[2] << 16 | (uint32_t)p[3] << 24;
-}
-
-/* 0 when the bytes show that there are no names of other files, so that no child is needed: a
- * binary glTF without "uri" (nor an escaped letter in a name) in its JSON chunk, text without
- * "mtllib". The stored copy is looked at, which nobody changes. */
-static int may_name_files(const char *stored, const char *ending)
-{
-    const char *needle = strcmp(ending, "obj") == 0 ? "mtllib" : "\"uri\"";
-    struct t3d_blob b;
-    const uint8_t *p;
-    size_t n;
-    int found;
-
-    if (strcmp(ending, "gltf") == 0)
-        return 1;
-    if (strcmp(ending, "obj") != 0 && strcmp(ending, "glb") != 0)
-        return 0;
-    if (t3d_blob_open(&b, stored, 0, NULL) < 0)
-        return 1;
-    p = b.data;
-    n = b.size;
-    if (n >= 20 && memcmp(p, "glTF", 4) == 0) {
-        n = T3D_MIN(n - 20, le32(p + 12));
-        p += 20;
-    }
-    found = memmem(p, n, needle, strlen(needle)) != NULL || memmem(p, n, "\\u", 2) != NULL;
-    t3d_blob_close(&b);
-    return found;
-}
-
-/* The names of other files, each copied into the content store as it is found. */
+/* The names of other files, each copied into the content store as it is found. The stored copy of
+ * the main file is parsed, which nobody changes. */
 static int read_names(struct job *j, int thread, struct t3d_err *err)
 {
     const struct t3d_object *o = &j->item.object;
-    const char *stored =
-        t3d_content_path(&j->item.arena, workspace(j->f), o->file_sha256, o->ending);
+    char *stored = t3d_content_path(&j->item.arena, workspace(j->f), o->file_sha256, o->ending);
     struct t3d_imported in;
-    int r;
+    struct t3d_blob b;
+    int may, r;
 
     if (!stored)
         return t3d_err_nomem(err, j->file->path);
-    if (!may_name_files(stored, o->ending))
+    r = t3d_blob_open(&b, stored, 0, err);
+    if (r < 0)
+        return r;
+    may = t3d_may_name_files(b.data, b.size, o->ending);
+    t3d_blob_close(&b);
+    if (!may)
         return T3D_OK;
-    r = t3d_import(importer, thread, stored, resolve, j, T3D_READ_NAMES, &in, err);
+    r = t3d_import(importer, thread, stored, t3d_gather_resolve, &j->files, T3D_READ_NAMES, &in,
+                   err);
     if (r == T3D_OK)
         t3d_imported_close(&in);
-    if (j->fatal || j->missing_needed.reason[0]) {
-        if (!j->fatal)
-            *err = j->missing_needed;
-        return j->fatal ? j->fatal : T3D_SKIP;
-    }
-    /* Whatever else is wrong with a file of one piece is for filter to say. */
+    /* Whatever is wrong with a file of one piece is for filter to say. */
     if (r == T3D_SKIP && strcmp(o->ending, "gltf") != 0) {
-        j->n_parts = 0;
+        t3d_gather_forget(&j->files);
         r = T3D_OK;
     }
-    return r;
+    return t3d_gather_check(&j->files, err) < 0 ? err->code : r;
 }
 
 static int open_file(const struct job *j, struct stat *st, struct t3d_err *err)
@@ -319,19 +217,11 @@ static int read_object(struct job *j, int thread, int fd, const struct stat *st,
                        struct t3d_err *err)
 {
     struct t3d_object *o = &j->item.object;
-    int r = t3d_content_add_fd(workspace(j->f), fd, j->file->path, o->ending, o->file_sha256,
-                               &o->bytes, err);
+    int r = t3d_gather_main(&j->files, fd, st, j->file->path, o, err);
 
     if (r == T3D_OK)
-        r = t3d_stamp_add(&j->now, fd, st, o->file_sha256, "", err);
-    if (r == T3D_OK)
         r = read_names(j, thread, err);
-    if (r == T3D_OK)
-        r = t3d_content_add_parts(workspace(j->f), o->file_sha256, j->part, j->n_parts, o->content,
-                                  err);
-    for (size_t i = 0; i < j->n_parts && r == T3D_OK; i++)
-        o->bytes += j->part[i].size;
-    return r;
+    return r < 0 ? r : t3d_gather_end(&j->files, o, &j->item.stamp, err);
 }
 
 static void work_local(void *ctx, int thread, void *item)
@@ -339,14 +229,13 @@ static void work_local(void *ctx, int thread, void *item)
     struct job *j = item;
     struct t3d_object *o = &j->item.object;
     const char *path = j->file->path;
-    char *folder = t3d_strndup(&j->item.arena, path, (size_t)(t3d_path_base(path) - path));
+    const char *folder = t3d_strndup(&j->item.arena, path, (size_t)(t3d_path_base(path) - path));
     struct stat st;
     int fd, r;
 
     (void)ctx;
-    j->folder = folder && *folder ? folder : ".";
-    t3d_content_ending(path, o->ending);
-    if (t3d_stamp_holds(j->stamp, workspace(j->f), path, j->folder)) {
+    folder = folder && *folder ? folder : ".";
+    if (t3d_stamp_holds(j->stamp, workspace(j->f), path, folder)) {
         j->unchanged = 1;
         return;
     }
@@ -357,11 +246,10 @@ static void work_local(void *ctx, int thread, void *item)
             j->item.code = T3D_STATE_MISSING;
         return;
     }
-    t3d_stamp_init(&j->now);
+    t3d_gather_begin(&j->files, workspace(j->f), folder, t3d_import_resolve_folder, &j->item.arena);
     r = read_object(j, thread, fd, &st, &j->item.err);
+    t3d_gather_fini(&j->files);
     close(fd);
-    if (r == T3D_OK)
-        r = t3d_stamp_text(&j->now, o->content, &j->item.stamp, &j->item.arena, &j->item.err);
     j->item.code = T3D_STATE_OK;
     if (r < 0) {
         snprintf(o->uid, sizeof o->uid, "%.32s", o->file_sha256);
@@ -463,7 +351,7 @@ static int describe(struct fetch *f, struct job *j, const char **uid, int *chang
         o->source = f->conf->dataset ? f->conf->dataset : "local";
     if (!o->license && f->conf->license) {
         o->license = f->conf->license;
-        *changed = 1;
+        j->item.weak_license = *changed = 1;
     }
     return T3D_OK;
 }
@@ -530,7 +418,7 @@ static int emit_local(void *ctx, void *item, struct t3d_err *err)
         drop(f, j);
         return r;
     }
-    f->missing_parts += j->missing;
+    f->missing_parts += j->files.missing;
     return hand_over(f, j, err);
 }
 
@@ -645,6 +533,10 @@ static void report(const struct fetch *f, const struct t3d_intake_count *n)
         (unsigned long long)n->fresh, (double)n->bytes / 1e6, (unsigned long long)n->again,
         (unsigned long long)n->unchanged, (unsigned long long)n->modified,
         (unsigned long long)n->rejected, (unsigned long long)n->failed);
+    if (n->refused.code)
+        t3d_warn("%s", n->refused.msg);
+    if (f->warned > MAX_WARNINGS || (n->refused.code && n->failed + n->rejected > 1))
+        t3d_warn("t3d manifest list --stage fetch and --rejects show the other failures");
     if (f->walk.hidden || f->walk.other || f->walk.repeated)
         t3d_info(
             "passed over: %llu files of other kinds, %llu hidden names, %llu folders or links that "

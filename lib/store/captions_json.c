@@ -147,19 +147,20 @@ static int add_text(struct t3d_captions *c, const struct scan *s, const char *ke
     return r;
 }
 
-/* 1 when the object at s is a record: among its first members are a key and a value by name. */
+/* 1 when the object at s is a record: two of its first members have known names, one of them a key.
+ */
 static int is_record(struct scan s)
 {
     struct scan key, value;
-    int has_key = 0, has_value = 0;
+    int keys = 0, known = 0;
 
     s.p++;
     for (int i = 0; i < PEEK && next_member(&s, &key, &value) == 0; i++) {
         enum t3di_caption_field f = t3di_caption_field(key.p + 1, (size_t)(key.end - key.p) - 2);
-        has_key |= f <= T3DI_SHA256;
-        has_value |= f > T3DI_SHA256 && f < T3DI_FIELDS;
+        keys += f <= T3DI_SHA256;
+        known += f < T3DI_FIELDS;
     }
-    return has_key && has_value;
+    return keys && known > 1;
 }
 
 static int read_map(struct t3d_captions *c, struct scan *s, struct t3d_err *err)

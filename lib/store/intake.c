@@ -262,6 +262,8 @@ static int refuse(struct t3d_intake *in, struct t3d_intake_item *item, struct t3
     int r = T3D_OK;
 
     item->code = T3D_STATE_FAIL;
+    if (!in->count.refused.code)
+        in->count.refused = *why;
     if (strcmp(why->reason, "duplicate-of") == 0) {
         item->code = T3D_STATE_REJECT;
         r = name_duplicate(in, &item->object, why, err);
@@ -273,6 +275,25 @@ static int refuse(struct t3d_intake *in, struct t3d_intake_item *item, struct t3
     return r < 0 ? r : put_failure(in, item, item->code, why, err);
 }
 
+/* A licence that is only the general one gives way to what the content has. */
+static int settle_license(struct t3d_intake *in, struct t3d_intake_item *item, struct t3d_err *err)
+{
+    struct t3d_object first;
+    char key[33];
+    int64_t num;
+    int r;
+
+    if (!item->weak_license)
+        return T3D_OK;
+    t3d_object_key(&item->object, key);
+    r = t3di_find_key(in->m, key, &num, err);
+    if (r == T3D_OK)
+        r = t3d_seen_object(in->m, num, &first, &item->arena, err);
+    if (r == T3D_OK && first.license)
+        item->object.license = NULL;
+    return r < 0 ? r : T3D_OK;
+}
+
 static int put_ok(struct t3d_intake *in, struct t3d_intake_item *item, int64_t before,
                   struct t3d_err *err)
 {
@@ -280,6 +301,8 @@ static int put_ok(struct t3d_intake *in, struct t3d_intake_item *item, int64_t b
     struct t3d_err why = {0};
     int fresh, r = check_given_uid(in, item, before, &why);
 
+    if (r == T3D_OK)
+        r = settle_license(in, item, &why);
     if (r == T3D_OK)
         r = t3d_manifest_register(in->m, o, item->given_uid, &why);
     if (r == T3D_SKIP)

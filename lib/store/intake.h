@@ -32,6 +32,7 @@ struct t3d_intake;
 struct t3d_intake_item {
     struct t3d_object object; /* uid "" = the first 32 hex digits of content, or of SHA-256(file) */
     int given_uid;            /* the source list gave object.uid */
+    int weak_license;         /* object.license is for objects that have none */
     int replace;              /* a given uid may take new content */
     enum t3d_state_code code; /* OK, FAIL, MISSING */
     struct t3d_err err;       /* why not OK */
@@ -45,7 +46,8 @@ struct t3d_intake_count {
     uint64_t again;     /* content that was there: another source, or the same once more */
     uint64_t unchanged; /* not looked at again (counted by t3d_intake_skip) */
     uint64_t rejected, failed, modified;
-    uint64_t bytes; /* of new objects */
+    uint64_t bytes;         /* of new objects */
+    struct t3d_err refused; /* the first duplicate; code 0 = none */
 };
 
 /* rejects: file of NDJSON lines, made anew; NULL = none. */
