@@ -20,6 +20,13 @@ void t3di_gltf_count_bad(struct t3di_gltf *g)
         t3di_copy_printable(n->first_bad, sizeof n->first_bad, g->why);
 }
 
+static int too_large(struct t3di_gltf *g, const char *what, uint64_t n, uint64_t limit)
+{
+    return t3d_err_value(g->err, T3D_SKIP, "too-large", (double)n,
+                         "the object has %llu or more %s, as instanced: the most is %llu",
+                         (unsigned long long)n, what, (unsigned long long)limit);
+}
+
 /* --- attributes --------------------------------------------------------------------------------
  */
 
@@ -137,6 +144,8 @@ static int indices(struct t3di_gltf *g, struct gltf_primitive *p,
     if (n < 3)
         return t3di_gltf_bad(g, "too-few-vertices");
     p->n_triangles = p->mode == TRIANGLES ? n / 3 : n - 2;
+    if (p->n_triangles > T3D_MAX_TRIANGLES) /* before they are looked through */
+        return too_large(g, "triangles", p->n_triangles, T3D_MAX_TRIANGLES);
     n = p->mode == TRIANGLES ? n / 3 * 3 : n;
     high = n - 1;
     if (a) {
@@ -206,13 +215,6 @@ static int plan_mesh(struct t3di_gltf *g, struct gltf_mesh *m, uint32_t tok)
         m->morph_work += p->n_targets * ((uint64_t)p->n_vertices + 1);
     }
     return T3D_OK;
-}
-
-static int too_large(struct t3di_gltf *g, const char *what, uint64_t n, uint64_t limit)
-{
-    return t3d_err_value(g->err, T3D_SKIP, "too-large", (double)n,
-                         "the object has %llu or more %s, as instanced: the most is %llu",
-                         (unsigned long long)n, what, (unsigned long long)limit);
 }
 
 /* The sums stay below 2^64: each product is of numbers that were compared to a limit below 2^35. */

@@ -47,6 +47,8 @@ int t3di_read_picture(struct t3d_picture *p, struct t3d_arena *a, const uint8_t 
             p->state = T3D_PICTURE_UNSUPPORTED;
         return T3D_OK;
     }
+    if (r == T3D_FAIL && a->limit)
+        return t3di_no_room(a, err, "the pixels of a picture");
     if (r < 0) {
         if (err)
             *err = why;

@@ -127,16 +127,19 @@ static int check_pictures(const struct t3d_scene *s, struct t3d_err *err)
 
 static int check_indices(const struct t3d_scene *s, const struct t3d_draw *d, struct t3d_err *err)
 {
-    const uint32_t(*t)[3] = (const uint32_t(*)[3])s->triangle + d->first_triangle;
+    const uint32_t(*t)[3];
     uint32_t worst = 0; /* largest distance from the first vertex; wraps for those below it */
 
+    if (!d->n_triangles)
+        return T3D_OK;
+    t = (const uint32_t(*)[3])s->triangle + d->first_triangle;
     for (uint32_t i = 0; i < d->n_triangles; i++)
         for (int k = 0; k < 3; k++) {
             uint32_t v = t[i][k] - d->first_vertex;
 
             worst = v > worst ? v : worst;
         }
-    if (d->n_triangles && worst >= d->n_vertices)
+    if (worst >= d->n_vertices)
         return t3d_err_value(err, T3D_SKIP, "index-out-of-range", (double)worst,
                              "draw %zu: a triangle refers to vertex %u of %u",
                              (size_t)(d - s->draw), worst, d->n_vertices);

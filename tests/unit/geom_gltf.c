@@ -118,7 +118,7 @@ static void interleaved_and_offset(void **state)
 
 static void sparse_accessors(void **state)
 {
-    static const uint16_t index[2] = {1, 3};
+    static const uint16_t index[2] = {1, 3}, last[3] = {2, 3, 3};
     static const float value[6] = {7, 8, 9, 4, 5, 6},
                        base[12] = {0, 0, 0, 1, 1, 1, 2, 2, 2, 3, 3, 3};
     const char *sparse = ",'sparse':{'count':2,'indices':{'bufferView':0,'componentType':5123},"
@@ -137,6 +137,10 @@ static void sparse_accessors(void **state)
     NEAR(scene.position, 12, 0, 0, 0, 7, 8, 9, 0, 0, 0, 4, 5, 6);
     must_primitive("'attributes':{'POSITION':2}");
     assert_string_equal(scene.notes.first_bad, "bad-sparse");
+    /* only vertices 2 and 3 are used: the range begins between the two sparse entries */
+    shorts(last, 3);
+    must_primitive("'attributes':{'POSITION':0},'indices':3");
+    NEAR(scene.position, 6, 2, 2, 2, 4, 5, 6);
 }
 
 static void vertex_colours(void **state)

@@ -163,11 +163,14 @@ static void to_base64(const uint8_t *in, size_t n, char *out)
 static void must_picture(const char *textures_and_images, unsigned flags)
 {
     char text[8192];
+    size_t n;
 
     snprintf(text, sizeof text,
              PAINTED ",'materials':[{'pbrMetallicRoughness':{'baseColorTexture':{'index':0}}}],%s",
              textures_and_images);
-    assert_int_equal(read_bytes(file, glb(file, sizeof file, text), flags), T3D_OK);
+    n = glb(file, sizeof file, text);
+    keep_seed(file, n);
+    assert_int_equal(read_bytes(file, n, flags), T3D_OK);
     assert_int_equal(scene.material[0].texture[T3D_TEX_BASE].image, 0);
     assert_int_equal(scene.n_images, 1);
 }
@@ -265,6 +268,7 @@ static void bad_primitives_are_passed_over(void **state)
                                          {"'POSITION':5}", "too-few-vertices"},
                                          {"'POSITION':6}", "buffer-view-out-of-range"},
                                          {"'POSITION':7}", "bad-stride"},
+                                         {"'POSITION':8}", "accessor-out-of-range"},
                                          {"'POSITION':0},'material':0", "bad-material"}};
     char text[512];
 
@@ -279,6 +283,7 @@ static void bad_primitives_are_passed_over(void **state)
     accessor(bin.n_views++, 5126, 3, "VEC3", "");
     append(bin.views, sizeof bin.views, ",{'buffer':0,'byteLength':36,'byteStride':4}");
     accessor(bin.n_views++, 5126, 3, "VEC3", "");
+    accessor(0, 5126, 3, "VEC3", ",'byteOffset':4");
     for (size_t i = 0; i < T3D_COUNT(bad); i++) {
         snprintf(text, sizeof text,
                  "'nodes':[{'mesh':0}],'meshes':[{'primitives':[{'attributes':{%s},"
@@ -306,18 +311,20 @@ static void bombs_are_caught_early(void **state)
     (void)state;
     arena.limit = 64 << 20;
     unit_triangle();
-    accessor(-1, 5126, 90000000, "VEC3",
+    accessor(-1, 5126, 101000000, "VEC3",
              ",'sparse':{'count':1,'indices':{'bufferView':0,'componentType':5121},"
              "'values':{'bufferView':0}}");
-    accessor(-1, 5125, 200000000, "SCALAR",
+    accessor(-1, 5125, 210000000, "SCALAR",
              ",'sparse':{'count':1,'indices':{'bufferView':0,'componentType':5121},"
              "'values':{'bufferView':0}}");
     refused("'nodes':[{'mesh':0}],'meshes':[{'primitives':[{'attributes':{'POSITION':1}}]}]",
             "too-large");
+    assert_non_null(strstr(err.msg, "vertices, as instanced"));
     refused("'nodes':[{'mesh':0}],'meshes':[{'primitives':[{'attributes':{'POSITION':0},"
             "'indices':2}]}]",
             "too-large");
-    /* 2000 nodes, each with 2000 instances of a mesh of 2000 triangles */
+    assert_non_null(strstr(err.msg, "triangles, as instanced"));
+    /* 500 nodes, each with 101000000 instances of a mesh of 2000 triangles */
     n = (size_t)snprintf(text, 1 << 20, "'meshes':[{'primitives':[");
     for (int i = 0; i < 2000; i++)
         n += (size_t)snprintf(text + n, 99, "%s{'attributes':{'POSITION':0}}", i ? "," : "");
@@ -329,6 +336,8 @@ static void bombs_are_caught_early(void **state)
                               i ? "," : "");
     snprintf(text + n, 9, "]");
     refused(text, "too-large");
+    assert_non_null(strstr(err.msg, "as instanced"));
+    assert_true(arena.used < 8 << 20);
     free(text);
 }
 
@@ -483,6 +492,7 @@ static void damage_does_no_harm(void **state)
             "[{'POSITION':0}]}]}],'materials':[{'normalTexture':{'index':0,'extensions':{"
             "'KHR_texture_transform':{'rotation':1}}}}],'textures':[{'source':0}],'images':[{"
             "'bufferView':4}],'scenes':[{'nodes':[0]}],'scene':0");
+    keep_seed(file, size);
     assert_int_equal(read_bytes(file, size, T3D_READ_PIXELS), T3D_OK);
     assert_int_equal(scene.n_draws, 4);
     assert_int_equal(scene.image[0].state, T3D_PICTURE_OK);

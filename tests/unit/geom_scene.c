@@ -73,10 +73,16 @@ static void a_sound_scene_passes(void **state)
 {
     struct t3d_arena a = {0};
     struct t3d_scene s, empty = {0};
+    struct t3d_draw nothing = {.flags = T3D_HAS_NORMAL};
 
     (void)state;
     make_scene(&s, &a);
     assert_int_equal(t3d_scene_check(&s, NULL), T3D_OK);
+    assert_int_equal(t3d_scene_check(&empty, NULL), T3D_OK);
+    /* a draw of nothing, as a child may send it */
+    empty.material = s.material;
+    empty.draw = &nothing;
+    empty.n_materials = empty.n_draws = 1;
     assert_int_equal(t3d_scene_check(&empty, NULL), T3D_OK);
     t3d_arena_free(&a);
 }
@@ -178,6 +184,7 @@ static void packing_keeps_everything(void **state)
     /* every byte is determined, padding too */
     buf2 = pack(&t, &again);
     assert_int_equal(again, size);
+    memset(buf, 0x5a, size);
     t3d_scene_pack(&s, buf);
     assert_memory_equal(buf, buf2, size);
     free(buf);
@@ -238,6 +245,11 @@ static void mutated_buffers_do_no_harm(void **state)
         assert_int_equal(t3d_scene_unpack(&t, buf, n, NULL), T3D_SKIP);
         free(buf);
     }
+    buf = aligned_alloc(64, size + 64);
+    memcpy(buf, whole, size);
+    memset(buf + size, 0, 64);
+    assert_int_equal(t3d_scene_unpack(&t, buf, size + 64, NULL), T3D_SKIP);
+    free(buf);
     assert_true(accepted > 100); /* changed floats are no damage */
     free(whole);
     t3d_arena_free(&a);

@@ -13,6 +13,7 @@
 #include <math.h>
 
 #include "base/arena.h"
+#include "base/hash.h"
 #include "geom/read.h"
 
 /* The BIN chunk in the making, and the JSON of accessors and buffer views over it. */
@@ -153,6 +154,19 @@ T3D_UNUSED static int resolve(void *ctx, const char *name, struct t3d_blob *out,
     return t3d_err_set(e, T3D_SKIP, "missing-file", "no file '%s'", name);
 }
 
+/* With T3D_SEEDS=DIR every file that a test makes is kept there: a corpus for tests/fuzz/gltf.c. */
+static void keep_seed(const uint8_t *data, size_t n)
+{
+    const char *dir = getenv("T3D_SEEDS");
+    char hex[T3D_SHA256_HEX], path[4096];
+
+    if (!dir)
+        return;
+    t3d_sha256_hex(data, n, hex);
+    snprintf(path, sizeof path, "%s/%.16s", dir, hex);
+    assert_int_equal(t3d_write_file(path, data, n, NULL), T3D_OK);
+}
+
 /* Read a copy that ends exactly at the end of its memory. What passes must be a sound scene. */
 T3D_UNUSED static int read_bytes(const uint8_t *data, size_t n, unsigned flags)
 {
@@ -174,7 +188,10 @@ T3D_UNUSED static int read_bytes(const uint8_t *data, size_t n, unsigned flags)
 
 T3D_UNUSED static int try(const char *members)
 {
-    return read_bytes(file, glb(file, sizeof file, members), T3D_READ_HEADERS);
+    size_t n = glb(file, sizeof file, members);
+
+    keep_seed(file, n);
+    return read_bytes(file, n, T3D_READ_HEADERS);
 }
 
 T3D_UNUSED static void must(const char *members)
