@@ -30,6 +30,10 @@ ifneq ($(findstring clang,$(CC)),)
 HARDEN += $(shell echo | $(CC) -ftrivial-auto-var-init=zero -Werror -x c -fsyntax-only - 2>/dev/null || \
     echo -enable-trivial-auto-var-init-zero-knowing-it-will-be-removed-from-clang)
 endif
+# gcc's bounds warnings are wrong about code that the sanitizers have rewritten; the release build has them.
+ifeq ($(findstring clang,$(CC))$(filter release debug,$(config)),)
+WARN += -Wno-stringop-overflow -Wno-maybe-uninitialized
+endif
 ifneq ($(findstring release,$(config)),)
 HARDEN += -D_FORTIFY_SOURCE=2
 endif

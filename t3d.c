@@ -12,6 +12,7 @@
 #include "base/sandbox.h"
 #include "base/tool.h"
 #include "base/version.h"
+#include "draw/draw.h"
 #include "image/version.h"
 #include "store/version.h"
 
@@ -99,8 +100,7 @@ static void copy_answer(const char *name, const char *option, const char *lead)
         waitpid(pid, &status, 0);
 }
 
-/* --- help
- * ----------------------------------------------------------------------------------------- */
+/* --- help --- */
 
 static const char *const own[] = {"help", "version"};
 
@@ -117,8 +117,8 @@ static void list_tools(FILE *f)
         snprintf(lead, sizeof lead, "  %-12s ", t.name[i]);
         copy_answer(t.name[i], "--help=summary", lead);
     }
-    fprintf(f, "  %-12s %s\n  %-12s %s\n", "help", "this list, or the help of a tool", "version",
-            "the version, with what it was built from");
+    fprintf(f, "  %-12s %s\n", "help", "this list, or the help of a tool");
+    fprintf(f, "  %-12s %s\n", "version", "the version, with what it was built from");
     fprintf(f,
             "\n't3d help TOOL' tells more, 't3d TOOL --help=man | man -l -' is its manual page.\n");
 }
@@ -186,8 +186,7 @@ static int help(void *conf, struct t3d_err *err)
     return no_such_tool(words->item[0], err);
 }
 
-/* --- version
- * -------------------------------------------------------------------------------------- */
+/* --- version --- */
 
 static int no_request(struct t3d_sandbox_child *c, void *ctx)
 {
@@ -218,13 +217,12 @@ static int version(void *conf, struct t3d_err *err)
     printf("compiler   %s, %s\n", t3d_compiler(), t3d_build_class());
     printf("libraries  %s, %s\n           %s, %s\n", t3d_base_libraries(), t3d_sandbox_libraries(),
            t3d_store_libraries(), t3d_image_libraries());
-    printf("threads    %d\n", t3d_cpu_count());
+    printf("processor  %d threads, %s\n", t3d_cpu_count(), t3d_draw_isa());
     printf("sandbox    %s\n", sandbox_state());
     return T3D_OK;
 }
 
-/* --- completion
- * ------------------------------------------------------------------------------------- */
+/* --- completion --- */
 
 static void complete_bash(const struct tools *t)
 {
@@ -281,8 +279,7 @@ static void complete(const char *shell)
                    i < t.n ? t.name[i] : own[i - t.n]);
 }
 
-/* --- main
- * ------------------------------------------------------------------------------------------- */
+/* --- main --- */
 
 static int answer(const char *info)
 {

@@ -5,12 +5,10 @@
 
 #include "base/opt_impl.h"
 
-/* Text of one macro argument or line: what roff would read as its own is escaped. */
-static void put_text(FILE *f, const char *s, size_t n)
+/* What roff would read as its own is escaped. */
+static void put_inner(FILE *f, const char *s, size_t n)
 {
     for (size_t i = 0; i < n; i++) {
-        if (i == 0 && (s[i] == '.' || s[i] == '\''))
-            fputs("\\&", f);
         if (s[i] == '\\')
             fputs("\\e", f);
         else if (s[i] == '-')
@@ -18,6 +16,14 @@ static void put_text(FILE *f, const char *s, size_t n)
         else
             fputc(s[i], f);
     }
+}
+
+/* The same at the beginning of a line, where a dot or an apostrophe would make a request. */
+static void put_text(FILE *f, const char *s, size_t n)
+{
+    if (n && (*s == '.' || *s == '\''))
+        fputs("\\&", f);
+    put_inner(f, s, n);
 }
 
 /* An argument of a macro: a word that mdoc would take for a macro or a delimiter must not be one.
@@ -28,17 +34,46 @@ static void put_arg(FILE *f, const char *s)
     put_text(f, s, strlen(s));
 }
 
-/* A sentence as lines of its own: capital first letter, full stop; sentences end their line. */
+/* Running text in lines of at most 78 characters; a sentence ends its line, as mdoc wants it. */
+static void put_words(FILE *f, const char *s, size_t n)
+{
+    size_t at = 0, len;
+
+    for (const char *end = s + n; s < end; s += len) {
+        while (s < end && *s == ' ')
+            s++;
+        len = 0;
+        while (s + len < end && s[len] != ' ')
+            len++;
+        if (!len)
+            break;
+        if (at && (at + 1 + len > 70 || strchr(".?!", s[-2]))) {
+            fputc('\n', f);
+            at = 0;
+        }
+        if (at)
+            fputc(' ', f);
+        at += len + (at > 0);
+        if (at == len)
+            put_text(f, s, len);
+        else
+            put_inner(f, s, len);
+    }
+    fputc('\n', f);
+}
+
+/* One sentence: capital first letter, full stop. */
 static void put_sentence(FILE *f, const char *s)
 {
-    size_t n = strlen(s);
+    char text[512];
+    size_t n = (size_t)snprintf(text, sizeof text - 1, "%s", s);
 
-    if (!n)
-        return;
-    /* "CPU" and "uid" apart, only a first word in lower case is raised. */
-    fputc(toupper((unsigned char)s[0]), f);
-    put_text(f, s + 1, n - 1);
-    fputs(s[n - 1] == '.' ? "\n" : ".\n", f);
+    if (!n || n >= sizeof text - 1)
+        n = strlen(text);
+    if (n && text[n - 1] != '.')
+        text[n++] = '.';
+    text[0] = (char)toupper((unsigned char)text[0]);
+    put_words(f, text, n);
 }
 
 static void put_option(FILE *f, const struct t3d_opt *o)
@@ -129,8 +164,7 @@ static void put_paragraphs(FILE *f, const char *s)
             fresh = 1;
             continue;
         }
-        put_text(f, s, n);
-        fputc('\n', f);
+        put_words(f, s, n);
         fresh = 0;
     }
 }

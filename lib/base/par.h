@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* base/par.h -- the record loop: read in order, work in parallel, write in order.
  *
- *     static const struct t3d_pipe_ops ops = {.next = read_record, .work = render, .emit =
- * write_record}; r = t3d_pipe_run(&ops, ctx, threads, window, err);
+ *     static const struct t3d_pipe_ops ops = {.next = read, .work = render, .emit = write, ...};
+ *     r = t3d_pipe_run(&ops, ctx, threads, window, err);
  *
  * The calling thread runs next and emit (never at the same time); `threads` workers run work. An
  * item is emitted as soon as it and all before it are done; at most `window` items are in flight,

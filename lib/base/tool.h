@@ -2,8 +2,7 @@
 /* base/tool.h -- what the main() of every t3d-<tool> does.
  *
  *     static const struct t3d_command *const commands[] = {&only, NULL};
- *     static const struct t3d_tool tool = {.name = "splits", .summary = "...", .commands =
- * commands};
+ *     static const struct t3d_tool tool = {.name = "splits", ..., .commands = commands};
  *
  *     int main(int argc, char **argv)
  *     {
