@@ -38,6 +38,12 @@ static int next(void *ctx, void **item, struct t3d_err *err)
     struct t3di_entry *e = NULL;
     int r = t3di_choose(l, &e, err);
 
+    if (r == T3D_OK && e->kind == T3DI_WORK && l->st->load)
+        r = l->st->load(l->ctx, l->m, &e->item, err);
+    if (r < 0) {
+        t3di_entry_free(l, e);
+        return r;
+    }
     if (r == T3D_OK)
         l->in_flight++;
     *item = e;
@@ -77,6 +83,8 @@ static int emit_worked(struct t3di_loop *l, struct t3d_stage_item *item, struct 
         r = l->st->save(l->ctx, l->m, item, err);
     if (r == T3D_OK)
         r = t3d_manifest_put_state(l->m, l->st->name, item->object.num, &s, err);
+    if (r == T3D_OK && l->st->also)
+        r = t3d_manifest_put_state(l->m, l->st->also, item->object.num, &s, err);
     if (r != T3D_OK)
         return r;
     l->sum->ok += item->code == T3D_STATE_OK;

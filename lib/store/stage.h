@@ -42,13 +42,18 @@ struct t3d_stage_item {
 };
 
 struct t3d_stage {
-    const char *name;                 /* "render" */
+    const char *name;                 /* "filter", "render/ring16+4-512" */
+    const char *also;                 /* a second name under which the same state is put, so that later
+                                         stages can need "render" whatever the view set; or NULL */
     const char *const *needs;         /* stages that must be ok, NULL-terminated, may be NULL */
     const char *const *needs_if_run;  /* ... but only if they have run at all */
     int format_version;
     const cJSON *params;              /* canonical effective parameters: what changes the output */
-    int captions_matter;              /* captions are part of the key */
+    int words_matter;                 /* captions, licence and source are part of the key */
     size_t window;                    /* most items in flight per thread; 0 = 4 */
+    /* Serial, in the calling thread, before work: fetch what work needs from the manifest. An error
+     * stops the run. May be NULL. */
+    int (*load)(void *ctx, struct t3d_manifest *m, struct t3d_stage_item *item, struct t3d_err *err);
     /* Any thread. Sets code and err. */
     void (*work)(void *ctx, int thread, struct t3d_stage_item *item);
     /* Serial, in order, for OK and REJECT (and FAIL): store data, measures, shard members. Runs inside a

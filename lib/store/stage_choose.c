@@ -65,7 +65,7 @@ int t3di_choose_init(struct t3di_loop *l, struct t3d_err *err)
     return r;
 }
 
-/* key = SHA-256(parameters' hash, content hash [, captions]) */
+/* key = SHA-256(parameters' hash, content hash [, licence, source, captions]) */
 static int make_key(const struct t3di_loop *l, struct t3d_stage_item *item, struct t3d_err *err)
 {
     const struct t3d_object *o = &item->object;
@@ -73,7 +73,7 @@ static int make_key(const struct t3di_loop *l, struct t3d_stage_item *item, stru
     char text[2 * 64 + 1];
     int r;
 
-    if (!l->st->captions_matter) {
+    if (!l->st->words_matter) {
         int n = snprintf(text, sizeof text, "%s%s", l->params, o->content);
         t3d_sha256_hex(text, (size_t)n, item->key);
         return T3D_OK;
@@ -83,6 +83,8 @@ static int make_key(const struct t3di_loop *l, struct t3d_stage_item *item, stru
         return r;
     t3d_sha256_add(h, l->params, 64);
     t3d_sha256_add_str(h, o->content);
+    t3d_sha256_add_str(h, o->license ? o->license : "");
+    t3d_sha256_add_str(h, o->source ? o->source : "");
     for (size_t i = 0; i < o->n_captions; i++)
         t3d_sha256_add_str(h, o->caption[i]);
     t3d_sha256_end(h, item->key);
