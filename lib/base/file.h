@@ -56,6 +56,9 @@ int t3d_make_dirs(const char *path, struct t3d_err *err) T3D_MUST_CHECK;
 /* The folders above path. */
 int t3d_make_parent(const char *path, struct t3d_err *err) T3D_MUST_CHECK;
 
+/* rm -r, without following links; what cannot be removed stays. */
+void t3d_remove_tree(const char *path);
+
 /* "a/b" from "a" and "b"; b alone when it is absolute or a is "" or ".". NULL when memory is out.
  */
 char *t3d_path_join(struct t3d_arena *a, const char *dir, const char *name);
