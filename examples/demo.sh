@@ -1,0 +1,22 @@
+#!/bin/sh
+# SPDX-License-Identifier: Apache-2.0
+# The whole chain, real and small: objects of the built-in world to training shards, in build/demo/.
+set -eu
+cd "$(dirname "$0")/.."
+work=build/demo
+rm -rf "$work"
+mkdir -p "$work"
+T3D_WORKSPACE=$work
+export T3D_WORKSPACE
+
+step() {
+	printf '\n$ t3d %s\n' "$*"
+	t3d "$@"
+}
+step fetch primitives --count 120
+step filter --min-polygons 12 --remove-broken-meshes
+step render --resolution 256 --sheet "$work/sheet.png"
+step filter --views --min-coverage 0.005
+step splits --train .8 --val .1 --test .1
+step status
+printf '\nThe contact sheet: %s\nThe shards:        %s\n' "$PWD/$work/sheet.png" "$PWD/$work/renders/"

@@ -1,0 +1,24 @@
+#!/bin/sh
+# SPDX-License-Identifier: Apache-2.0
+# Every libFuzzer target for FUZZ_SECONDS, starting from files that our own tools write.
+. "$T3D_SOURCE/tests/lib.sh"
+
+seconds=${FUZZ_SECONDS:-10}
+seeds=$PWD/seeds
+mkdir -p "$seeds" work
+t3d -C work fetch primitives --count 8 -q
+cp work/objects/*/*.glb "$seeds"
+printf 'v 0 0 0\nv 1 0 0\nv 0 1 0\nvt 0 0\nvn 0 0 1\nmtllib a.mtl\nusemtl m\nf 1/1/1 2/1/1 -1/1/1\n' >"$seeds/a.obj"
+printf 'OFF\n3 1 0\n0 0 0\n1 0 0\n0 1 0\n3 0 1 2\n' >"$seeds/a.off"
+printf 'solid a\nfacet normal 0 0 1\nouter loop\nvertex 0 0 0\nvertex 1 0 0\nvertex 0 1 0\nendloop\nendfacet\nendsolid a\n' >"$seeds/a.stl"
+printf 'ply\nformat ascii 1.0\nelement vertex 3\nproperty float x\nproperty float y\nproperty float z\nelement face 1\nproperty list uchar int vertex_indices\nend_header\n0 0 0\n1 0 0\n0 1 0\n3 0 1 2\n' >"$seeds/a.ply"
+cd "$T3D_SOURCE" || exit 1
+expect_status 0 'build' make -s -j2 CC=clang-14 config=fuzz fuzzers
+for f in build/fuzz/fuzz/*; do
+	[ -x "$f" ] && [ -f "$f" ] || continue
+	corpus=$(mktemp -d)
+	expect_status 0 "$f" sh -c "ASAN_OPTIONS=detect_leaks=0 '$f' -max_total_time=$seconds -timeout=20 -rss_limit_mb=4096 \
+		-artifact_prefix='$corpus/' -verbosity=0 '$corpus' '$seeds' 2>'$corpus/log' || { tail -30 '$corpus/log' >&2; exit 1; }"
+	rm -rf "$corpus"
+done
+done_testing
