@@ -155,21 +155,14 @@ static int before(int threads, struct t3d_err *err)
 static int measure(const char *workspace, int thread, struct t3d_stage_item *item, cJSON **out,
                    struct t3d_err *err)
 {
-    const struct t3d_object *o = &item->object;
-    struct t3d_content_ctx parts = {.workspace = workspace, .main_sha256 = o->file_sha256};
-    char *path = t3d_content_path(&item->arena, workspace, o->file_sha256, o->ending);
-    struct t3d_part *part = NULL;
+    struct t3d_content_ctx parts;
     struct t3d_imported in;
     struct t3d_measures m;
-    int r;
+    char *path;
+    int r = t3d_content_locate(&parts, &path, workspace, &item->object, &item->arena, err);
 
-    if (!path)
-        return t3d_err_nomem(err, o->uid);
-    r = t3d_content_parts(workspace, o->file_sha256, &part, &parts.n, &item->arena, err);
-    if (r < 0)
-        return r;
-    parts.part = part;
-    r = t3d_import(importer, thread, path, t3d_content_resolve, &parts, 0, &in, err);
+    if (r == T3D_OK)
+        r = t3d_import(importer, thread, path, t3d_content_resolve, &parts, 0, &in, err);
     if (r < 0)
         return r;
     r = t3d_measure(&m, &in.scene, &item->arena, err);
@@ -177,7 +170,7 @@ static int measure(const char *workspace, int thread, struct t3d_stage_item *ite
     if (r < 0)
         return r;
     *out = t3d_measures_json(&m);
-    return *out ? T3D_OK : t3d_err_nomem(err, o->uid);
+    return *out ? T3D_OK : t3d_err_nomem(err, item->object.uid);
 }
 
 /* What the rules look at beyond the mesh's own measures. */

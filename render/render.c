@@ -203,19 +203,13 @@ static int write_folder(const struct render *r, struct t3d_stage_item *item,
 static int import(const struct render *r, int thread, struct t3d_stage_item *item,
                   struct t3d_imported *in)
 {
-    const struct t3d_object *o = &item->object;
-    struct t3d_content_ctx parts = {.workspace = r->workspace, .main_sha256 = o->file_sha256};
-    char *path = t3d_content_path(&item->arena, r->workspace, o->file_sha256, o->ending);
-    struct t3d_part *part = NULL;
-    int status;
+    struct t3d_content_ctx parts;
+    char *path;
+    int status = t3d_content_locate(&parts, &path, r->workspace, &item->object, &item->arena,
+                                    &item->err);
 
-    if (!path)
-        return t3d_err_nomem(&item->err, o->uid);
-    status =
-        t3d_content_parts(r->workspace, o->file_sha256, &part, &parts.n, &item->arena, &item->err);
     if (status < 0)
         return status;
-    parts.part = part;
     return t3d_import(importer, thread, path, t3d_content_resolve, &parts, T3D_READ_PIXELS, in,
                       &item->err);
 }

@@ -12,6 +12,7 @@
 #include "base/arena.h"
 #include "base/file.h"
 #include "base/hash.h"
+#include "store/manifest.h"
 
 enum { BLOCK = 1 << 20, MAX_PARTS_BYTES = 64 << 20 };
 
@@ -372,5 +373,20 @@ int t3d_content_verify(const char *workspace, const char *sha256, const char *en
         r = t3d_err_set(err, T3D_SKIP, "modified", "'%s' holds %.12s..., not what its name says",
                         path, found);
     t3d_arena_free(&a);
+    return r;
+}
+
+int t3d_content_locate(struct t3d_content_ctx *c, char **path, const char *workspace,
+                       const struct t3d_object *o, struct t3d_arena *a, struct t3d_err *err)
+{
+    struct t3d_part *part = NULL;
+    int r;
+
+    *c = (struct t3d_content_ctx){.workspace = workspace, .main_sha256 = o->file_sha256};
+    *path = t3d_content_path(a, workspace, o->file_sha256, o->ending);
+    if (!*path)
+        return t3d_err_nomem(err, o->uid);
+    r = t3d_content_parts(workspace, o->content, &part, &c->n, a, err);
+    c->part = part;
     return r;
 }

@@ -17,6 +17,7 @@
 #include "base/err.h"
 
 struct t3d_arena;
+struct t3d_object;
 
 struct t3d_part {
     const char *name;   /* as the main file refers to it */
@@ -55,6 +56,12 @@ struct t3d_content_ctx {
     size_t n;
 };
 int t3d_content_resolve(void *ctx, const char *name, struct t3d_err *err);
+
+/* Where an object lies: the path of its main file and the context for t3d_content_resolve, all in the
+ * arena. */
+int t3d_content_locate(struct t3d_content_ctx *c, char **path, const char *workspace,
+                       const struct t3d_object *o, struct t3d_arena *a,
+                       struct t3d_err *err) T3D_MUST_CHECK;
 
 /* Re-hash one stored file (.parts too): T3D_SKIP "modified" or "missing". */
 int t3d_content_verify(const char *workspace, const char *sha256, const char *ending,
