@@ -402,6 +402,17 @@ static int is_same(const struct map *a, const struct map *b)
     return a->name && b->name && strcmp(a->name, b->name) == 0;
 }
 
+/* Can the picture's alpha be what map_d means? Where the pixels are known, one that is full
+ * everywhere is not. */
+static int has_mask(const struct t3d_picture *p)
+{
+    size_t n = (size_t)p->width * p->height, i = 0;
+
+    while (p->pixels && i < n && p->pixels[4 * i + 3] == 255)
+        i++;
+    return p->has_alpha && (!p->pixels || i < n);
+}
+
 /* Colour from map_Kd (else map_Ka), alpha from map_d's alpha, or from its red where it has none. */
 static int set_base(struct pictures *p, const struct t3di_mtl *m, struct t3d_material *out,
                     struct t3d_err *err)
@@ -417,7 +428,7 @@ static int set_base(struct pictures *p, const struct t3di_mtl *m, struct t3d_mat
         out->base[k] = is_ok(p, color) ? 1 : m->kd[k];
     out->base[3] = m->d > 0 ? T3D_MIN(m->d, 1) : 1;
     if (is_ok(p, alpha)) {
-        int own = p->o->scene->image[alpha].has_alpha;
+        int own = has_mask(&p->o->scene->image[alpha]);
         if (!is_same(kd, d) && pixels_of(p, alpha) && (!is_ok(p, color) || pixels_of(p, color))) {
             int32_t c = is_ok(p, color) ? color : -1;
             if ((r = combine(p, (int32_t[4]){c, c, c, alpha}, (int[4]){0, 1, 2, own ? 3 : 0}, 1,
