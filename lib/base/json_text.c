@@ -68,6 +68,12 @@ static size_t escape(unsigned char c, char e[8])
     return 2;
 }
 
+/* A character that stands for itself, and one byte. */
+static int is_plain(unsigned char c)
+{
+    return c >= 0x20 && c < 0x80 && c != '"' && c != '\\';
+}
+
 static int put_string(struct text *t, const char *string)
 {
     const unsigned char *s = (const unsigned char *)string;
@@ -78,9 +84,17 @@ static int put_string(struct text *t, const char *string)
         return -1;
     t->s[t->n++] = '"';
     while (i < n) {
-        size_t len = t3di_utf8_char(s + i, n - i);
+        size_t len, run = i;
         char e[8];
 
+        while (run < n && is_plain(s[run]))
+            run++;
+        memcpy(t->s + t->n, s + i, run - i);
+        t->n += run - i;
+        i = run;
+        if (i == n)
+            break;
+        len = t3di_utf8_char(s + i, n - i);
         if (s[i] < 0x20 || s[i] == '"' || s[i] == '\\') {
             size_t k = escape(s[i], e);
             memcpy(t->s + t->n, e, k);
