@@ -109,7 +109,9 @@ struct t3d_scene {
 /* A material with glTF's defaults (white, metallic 1, roughness 1, opaque, single-sided). */
 struct t3d_material t3d_material_default(void);
 
-/* The invariants above. T3D_SKIP with reason "index-out-of-range", "non-finite", "bad-scene". */
+/* The invariants above; also that the draws' triangles follow each other without gaps and cover all
+ * (vertex ranges may overlap), pictures that are OK have a size, and the notes are printable.
+ * T3D_SKIP with reason "index-out-of-range", "non-finite", "bad-scene". */
 int t3d_scene_check(const struct t3d_scene *s, struct t3d_err *err) T3D_MUST_CHECK;
 
 /* Flat, position-independent form for the sandbox: size of, write into (64-byte aligned buffer), and a
