@@ -134,8 +134,14 @@ int t3d_manifest_claim(struct t3d_manifest *m, const char *stage, struct t3d_cla
 
 /* The record of an object as `manifest list` and `export` print it: uid, num, dataset, source (the path
  * below the given root or the address), license, caption, content, split, measures, stages
- * {name:{state,reason,value}}; doc/formats.md has all of it. Caller frees. */
+ * {name:{state,key,reason,value}}; doc/formats.md has all of it. Caller frees. */
 int t3d_manifest_record(struct t3d_manifest *m, const struct t3d_object *o, cJSON **record,
                         struct t3d_err *err) T3D_MUST_CHECK;
+/* The way back: register the object of a record, or update what the record has of it; measures and states
+ * too, but never a claim, and never another result over an ok one with the same key. The same record again
+ * changes nothing. T3D_OK = new, T3D_END = was there, T3D_SKIP "bad-record", "bad-uid", "duplicate-of".
+ * Call it between begin and commit. *num may be NULL. */
+int t3d_manifest_put_record(struct t3d_manifest *m, const cJSON *record, int64_t *num,
+                            struct t3d_err *err) T3D_MUST_CHECK;
 
 #endif
