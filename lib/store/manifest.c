@@ -333,6 +333,7 @@ static int script(struct t3d_manifest *m, const char *sql, struct t3d_err *err)
     return T3D_OK;
 }
 
+/* Call it inside a transaction: another process may be making the tables. */
 static int check_version(struct t3d_manifest *m, int64_t *version, struct t3d_err *err)
 {
     int64_t id = 0, tables = 0;
@@ -381,6 +382,32 @@ static int migrate(struct t3d_manifest *m, struct t3d_err *err)
     return r;
 }
 
+static int check_version_now(struct t3d_manifest *m, int64_t *version, struct t3d_err *err)
+{
+    int r = script(m, "BEGIN", err);
+
+    if (r < 0)
+        return r;
+    r = check_version(m, version, err);
+    (void)!script(m, "COMMIT", NULL);
+    return r;
+}
+
+/* The change of mode needs the file for itself, and is refused at once, whatever the busy timeout.
+ */
+static int set_wal(struct t3d_manifest *m, struct t3d_err *err)
+{
+    const struct timespec nap = {.tv_nsec = 5000000};
+    int r = T3D_RETRY;
+
+    for (int i = 0; r == T3D_RETRY && i < 6000; i++) {
+        r = pragma(m, "PRAGMA journal_mode = WAL", NULL, err);
+        if (r == T3D_RETRY)
+            nanosleep(&nap, NULL);
+    }
+    return r;
+}
+
 static int set_up(struct t3d_manifest *m, int flags, struct t3d_err *err)
 {
     int64_t version = 0;
@@ -395,7 +422,7 @@ static int set_up(struct t3d_manifest *m, int flags, struct t3d_err *err)
                "PRAGMA journal_size_limit = 67108864",
                err);
     if (r == T3D_OK)
-        r = check_version(m, &version, err);
+        r = check_version_now(m, &version, err);
     if (r < 0 || flags & T3D_MANIFEST_READONLY) {
         if (r == T3D_OK && version < t3di_schema_version)
             r = t3d_err_set(err, T3D_USAGE, "older-manifest",
@@ -407,7 +434,7 @@ static int set_up(struct t3d_manifest *m, int flags, struct t3d_err *err)
     if (version == 0)
         r = script(m, "PRAGMA page_size = 8192", err);
     if (r == T3D_OK)
-        r = pragma(m, "PRAGMA journal_mode = WAL", NULL, err);
+        r = set_wal(m, err);
     if (r == T3D_OK)
         r = script(m, "PRAGMA synchronous = NORMAL", err);
     if (r == T3D_OK && version < t3di_schema_version)

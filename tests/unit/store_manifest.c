@@ -416,8 +416,10 @@ static int claim_all(int out)
     struct t3d_claim c[PROCESSES * EACH];
 
     if (t3d_manifest_open(&m, dir, T3D_MANIFEST_CREATE, &err) != T3D_OK ||
-        t3d_run_begin(m, "render", &err) != T3D_OK)
+        t3d_run_begin(m, "render", &err) != T3D_OK) {
+        fprintf(stderr, "# %s\n", err.msg);
         return 1;
+    }
     for (int i = 0; i < PROCESSES * EACH; i++)
         c[i] = (struct t3d_claim){.num = i, .seen = &seen[i]};
     memset(seen, 0, sizeof seen);
