@@ -2,8 +2,8 @@
 /* geom/read.h -- readers of 3D files. They parse hostile bytes and therefore normally run in the
  * sandboxed child behind geom/import.h; they are also called directly by tests and fuzzers.
  *
- *     struct t3d_source src = {.data = d, .size = n, .name = "chair.gltf", .open = resolve, .ctx = c};
- *     r = t3d_read_scene(&scene, &arena, &src, T3D_READ_PIXELS, err);
+ *     struct t3d_source src = {.data = d, .size = n, .name = "chair.gltf", .open = resolve, .ctx =
+ * c}; r = t3d_read_scene(&scene, &arena, &src, T3D_READ_PIXELS, err);
  */
 #ifndef T3D_GEOM_READ_H
 #define T3D_GEOM_READ_H
@@ -12,19 +12,19 @@
 #include "geom/scene.h"
 
 enum t3d_read_flag {
-    T3D_READ_HEADERS = 0,  /* sizes of pictures only */
-    T3D_READ_PIXELS = 1,   /* decode pictures that a material uses */
-    T3D_READ_NAMES = 2     /* only collect the names of external files: open is called for each, and
-                              an empty scene is returned */
+    T3D_READ_HEADERS = 0, /* sizes of pictures only */
+    T3D_READ_PIXELS = 1,  /* decode pictures that a material uses */
+    T3D_READ_NAMES = 2    /* only collect the names of external files: open is called for each, and
+                             an empty scene is returned */
 };
 
 struct t3d_source {
     const uint8_t *data;
     size_t size;
-    const char *name;      /* for the format's ending (or the kind of member) and messages */
-    /* Opens an external file by the name in the file (percent-decoded, not yet judged); the resolver
-     * refuses absolute paths and "..". NULL = no external files. T3D_SKIP "missing-file" etc. The blob
-     * stays valid until the arena of the call is freed. */
+    const char *name; /* for the format's ending (or the kind of member) and messages */
+    /* Opens an external file by the name in the file (percent-decoded, not yet judged); the
+     * resolver refuses absolute paths and "..". NULL = no external files. T3D_SKIP "missing-file"
+     * etc. The blob stays valid until the arena of the call is freed. */
     int (*open)(void *ctx, const char *name, struct t3d_blob *out, struct t3d_err *err);
     void *ctx;
 };
@@ -47,8 +47,8 @@ int t3d_read_stl(struct t3d_scene *s, struct t3d_arena *a, const struct t3d_sour
 int t3d_read_off(struct t3d_scene *s, struct t3d_arena *a, const struct t3d_source *src,
                  unsigned flags, struct t3d_err *err) T3D_MUST_CHECK;
 
-/* Shared by readers: fill p from bytes (probe, and decode with T3D_READ_PIXELS). Failures become the
- * picture's state, never an error; only memory ends the read. */
+/* Shared by readers: fill p from bytes (probe, and decode with T3D_READ_PIXELS). Failures become
+ * the picture's state, never an error; only memory ends the read. */
 int t3di_read_picture(struct t3d_picture *p, struct t3d_arena *a, const uint8_t *data, size_t size,
                       unsigned flags, struct t3d_err *err) T3D_MUST_CHECK;
 
