@@ -35,6 +35,7 @@ struct obj {
     uint32_t *triangle_group; /* (n_triangles,) */
     uint32_t (*triangle)[3];
     uint32_t n_vertices, n_done, material;
+    int sees_all, looks_ahead; /* all numbers are read; a face named one that was not */
 };
 
 /* --- lines ---------------------------------------------------------------------------------------
@@ -256,12 +257,16 @@ static void read_normal(struct obj *o, struct t3di_text *t)
 
 /* An index of the file to a number from 0: NONE where there is nothing to refer to, -2 where it is
  * wrong. */
-static int32_t resolve(int64_t index, uint64_t read, uint64_t total)
+static int32_t resolve(struct obj *o, int64_t index, uint64_t read, uint64_t total)
 {
     int64_t i = index > 0 ? index - 1 : (int64_t)read + index;
 
     if (index == 0 || i < 0 || i >= (int64_t)total)
         return -2;
+    if (i >= (int64_t)read && !o->sees_all) {
+        o->looks_ahead = 1;
+        return -2;
+    }
     return (int32_t)i;
 }
 
@@ -273,16 +278,16 @@ static int read_corner(struct obj *o, struct t3di_text *t, struct corner *c)
     c->vt = c->vn = NONE;
     if (!t3di_read_int(t, &i))
         return T3D_SKIP;
-    c->v = resolve(i, o->v, o->n_v);
+    c->v = resolve(o, i, o->v, o->n_v);
     if (t->p < t->end && *t->p == '/') {
         t->p++;
         if (t3di_read_int(t, &i) && o->n_vt)
-            c->vt = resolve(i, o->vt, o->n_vt);
+            c->vt = resolve(o, i, o->vt, o->n_vt);
     }
     if (t->p < t->end && *t->p == '/') {
         t->p++;
         if (t3di_read_int(t, &i) && o->n_vn)
-            c->vn = resolve(i, o->vn, o->n_vn);
+            c->vn = resolve(o, i, o->vn, o->n_vn);
     }
     return t->p == t->end || t3di_is_space(*t->p) ? T3D_OK : T3D_SKIP;
 }
@@ -418,18 +423,36 @@ static int alloc_fill(struct obj *o, struct t3d_err *err)
     return T3D_OK;
 }
 
-static int fill(struct obj *o, struct t3d_err *err)
+static int sweep(struct obj *o, struct t3d_err *err)
 {
     struct t3di_lines l;
     struct t3di_text line;
-    int r = alloc_fill(o, err);
+    int r;
 
-    if (r < 0 || t3di_names_add(&o->used, "", 0) < 0)
-        return r < 0 ? r : t3d_err_nomem(err, "the names of materials");
     t3di_lines_begin(&l, o->o.arena, o->o.src->data, o->o.src->size);
     while ((r = t3di_lines_next(&l, &line, err)) == T3D_OK)
         if ((r = fill_line(o, &line, err)) < 0)
             return r;
+    return r < 0 ? r : T3D_OK;
+}
+
+static int fill(struct obj *o, struct t3d_err *err)
+{
+    struct t3d_scene_notes notes = o->o.scene->notes;
+    int r = alloc_fill(o, err);
+
+    if (r < 0 || t3di_names_add(&o->used, "", 0) < 0)
+        return r < 0 ? r : t3d_err_nomem(err, "the names of materials");
+    r = sweep(o, err);
+    if (r == T3D_OK && o->looks_ahead) {
+        /* Rare: faces stand before their vertices. Now that all are read, once more. */
+        o->sees_all = 1;
+        o->v = o->vt = o->vn = 0;
+        o->n_vertices = o->n_done = o->material = 0;
+        o->o.scene->notes = notes;
+        memset(o->head, -1, o->n_v * sizeof *o->head);
+        r = sweep(o, err);
+    }
     for (uint64_t i = 0; i < o->v; i++)
         o->o.scene->notes.n_non_finite += !t3di_finite3(o->position[i]);
     return r < 0 ? r : t3di_check_counts(o->n_vertices, o->n_done, err);

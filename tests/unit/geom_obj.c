@@ -193,6 +193,10 @@ static void odd_spellings_are_read(void **state)
     assert_int_equal(s.notes.n_lines, 1);
     assert_int_equal(s.notes.n_points, 1);
     assert_int_equal(s.notes.n_bad_primitives, 0);
+    s = read_text("f 1//1 2//1 3//1\nv 0 0 0\nv 1 0 0\nv 0 1 0\nvn 0 0 1\n"); /* faces first */
+    assert_int_equal(s.n_triangles, 1);
+    assert_int_equal(s.notes.n_bad_indices, 0);
+    assert_int_equal(s.draw[0].flags, T3D_HAS_NORMAL);
     s = read_text("v 0 0 0\rv 1 0 0\rv 0 1 0\rf 1 2 3\r");
     assert_int_equal(s.n_triangles, 1);
 }
