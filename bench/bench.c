@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/json.h"
+#include "base/log.h"
 #include "base/tool.h"
 #include "draw/draw.h"
 #include "geom/import.h"
@@ -101,6 +102,7 @@ static int run(void *conf, struct t3d_err *err)
     char scratch[] = "/tmp/t3d-bench.XXXXXX";
     int r;
 
+    t3d_log_init("t3d bench", T3D_LOG_WARN); /* stages report through the rows */
     if (!mkdtemp(scratch))
         return t3d_err_sys(err, "cannot make a folder", scratch);
     b.scratch = scratch;
