@@ -178,8 +178,8 @@ static int add_derived(cJSON *m, const struct t3d_object *o)
 {
     double w = t3d_json_num(m, "base_width", 0), h = t3d_json_num(m, "base_height", 0);
     double usable = t3d_json_num(m, "triangles", 0) - t3d_json_num(m, "degenerate", 0);
-    int sound = usable > 0 && t3d_json_num(m, "bad_indices", 0) == 0 &&
-                t3d_json_num(m, "non_finite", 0) == 0;
+    int sound = usable > 0 && t3d_json_num(m, "n_bad_indices", 0) == 0 &&
+                t3d_json_num(m, "n_non_finite", 0) == 0;
 
     return t3d_json_set_num(m, "version", MEASURES_VERSION) |
            t3d_json_set_num(m, "texture_res", T3D_MIN(w, h)) |
@@ -276,15 +276,29 @@ static void work(void *ctx, int thread, struct t3d_stage_item *item)
 static int save(void *ctx, struct t3d_manifest *m, struct t3d_stage_item *item, struct t3d_err *err)
 {
     const struct filter *f = ctx;
-    int r = T3D_OK;
+    int r;
 
-    if (!item->result)
+    if (!item->result || f->conf->views)
         return T3D_OK;
-    if (!f->conf->views)
-        r = t3d_manifest_put_measures(m, item->object.num, "filter", item->result, err);
+    r = t3d_manifest_put_measures(m, item->object.num, "filter", item->result, err);
     if (r == T3D_OK && item->record)
-        t3d_json_set(item->record, f->conf->views ? "view_measures" : "measures",
-                     cJSON_Duplicate(item->result, 1));
+        t3d_json_set(item->record, "measures", cJSON_Duplicate(item->result, 1));
+    return r;
+}
+
+/* A record of an object that was done before carries the same measures. */
+static int recall(void *ctx, struct t3d_manifest *m, struct t3d_stage_item *item,
+                  struct t3d_err *err)
+{
+    const struct filter *f = ctx;
+    cJSON *stored = NULL;
+    int r;
+
+    if (f->conf->views)
+        return T3D_OK;
+    r = t3d_manifest_find_measures(m, item->object.num, "filter", &stored, err);
+    if (r == T3D_OK && stored)
+        t3d_json_set(item->record, "measures", stored);
     return r;
 }
 
@@ -387,6 +401,7 @@ static int run(void *conf, struct t3d_err *err)
                               .load = load,
                               .work = work,
                               .save = save,
+                              .recall = recall,
                               .done = done};
     struct t3d_stage_summary summary = {0};
     cJSON *p = NULL;

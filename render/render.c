@@ -205,8 +205,8 @@ static int import(const struct render *r, int thread, struct t3d_stage_item *ite
 {
     struct t3d_content_ctx parts;
     char *path;
-    int status = t3d_content_locate(&parts, &path, r->workspace, &item->object, &item->arena,
-                                    &item->err);
+    int status =
+        t3d_content_locate(&parts, &path, r->workspace, &item->object, &item->arena, &item->err);
 
     if (status < 0)
         return status;
