@@ -24,7 +24,7 @@ struct t3d_manifest {
     int64_t run;       /* row of the run that owns our claims; 0 = none */
     int64_t lease_due; /* when the lease is to be renewed, seconds */
     int n_stages;      /* stage names seen, by id - 1 */
-    char stage[T3DI_MAX_STAGES][32];
+    char stage[T3DI_MAX_STAGES][160];
     struct {
         const char *sql;
         sqlite3_stmt *st;

@@ -9,6 +9,18 @@
  */
 static const char plain_stage[] = "filter";
 
+/* Stage numbers are in order of first use; records shall not depend on that. */
+static int sorted_stages(const struct t3d_manifest *m, const char *name[T3DI_MAX_STAGES])
+{
+    for (int i = 0; i < m->n_stages; i++) {
+        int k = i;
+        for (; k > 0 && strcmp(name[k - 1], m->stage[i]) > 0; k--)
+            name[k] = name[k - 1];
+        name[k] = m->stage[i];
+    }
+    return m->n_stages;
+}
+
 static int set_text(cJSON *o, const char *key, const char *s)
 {
     return s ? t3d_json_set_str(o, key, s) : t3d_json_set(o, key, cJSON_CreateNull());
@@ -41,7 +53,8 @@ static int add_sources(struct t3d_manifest *m, int64_t num, cJSON *record, struc
 static int add_measures(struct t3d_manifest *m, int64_t num, cJSON *record, struct t3d_err *err)
 {
     cJSON *all = cJSON_CreateObject(), *of_filter = NULL, *one;
-    int r = T3D_OK;
+    const char *name[T3DI_MAX_STAGES];
+    int n = sorted_stages(m, name), r = T3D_OK;
 
     if (!all)
         return t3d_err_nomem(err, "a record");
@@ -52,11 +65,11 @@ static int add_measures(struct t3d_manifest *m, int64_t num, cJSON *record, stru
         of_filter = NULL;
     }
     cJSON_Delete(of_filter);
-    for (int i = 0; i < m->n_stages && r == T3D_OK; i++) {
-        if (strcmp(m->stage[i], plain_stage) == 0)
+    for (int i = 0; i < n && r == T3D_OK; i++) {
+        if (strcmp(name[i], plain_stage) == 0)
             continue;
-        r = t3d_manifest_find_measures(m, num, m->stage[i], &one, err);
-        if (r == T3D_OK && one && t3d_json_set(all, m->stage[i], one) < 0)
+        r = t3d_manifest_find_measures(m, num, name[i], &one, err);
+        if (r == T3D_OK && one && t3d_json_set(all, name[i], one) < 0)
             r = t3d_err_nomem(err, "a record");
     }
     if (r < 0 || !all->child) {
@@ -85,14 +98,15 @@ static int add_state(cJSON *stages, const char *name, const struct t3d_state *s)
 static int add_states(struct t3d_manifest *m, int64_t num, cJSON *record, struct t3d_err *err)
 {
     cJSON *stages = cJSON_CreateObject();
+    const char *name[T3DI_MAX_STAGES];
     struct t3d_state s;
-    int r = T3D_OK;
+    int n = sorted_stages(m, name), r = T3D_OK;
 
     if (!stages || t3d_json_set(record, "stages", stages) < 0)
         return t3d_err_nomem(err, "a record");
-    for (int i = 0; i < m->n_stages && r == T3D_OK; i++) {
-        r = t3d_manifest_find_state(m, m->stage[i], num, &s, err);
-        if (r == T3D_OK && s.code != T3D_STATE_NONE && add_state(stages, m->stage[i], &s) < 0)
+    for (int i = 0; i < n && r == T3D_OK; i++) {
+        r = t3d_manifest_find_state(m, name[i], num, &s, err);
+        if (r == T3D_OK && s.code != T3D_STATE_NONE && add_state(stages, name[i], &s) < 0)
             r = t3d_err_nomem(err, "a record");
     }
     return r;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* parts/<stage>.p<i>of<N>.ndjson: the records of the objects of one part, with this stage's state;
- * then .done, a JSON object with the counts and the SHA-256 of the .ndjson. */
+/* parts/<stage>.p<i>of<N>.ndjson ('/' in the stage's name as '.'): the records of the objects of
+ * one part, with this stage's state; then .done, a JSON object with the counts and the SHA-256 of
+ * the .ndjson. */
 #include <inttypes.h>
 #include <unistd.h>
 
@@ -90,9 +91,15 @@ int t3di_stage_write_part(struct t3d_manifest *m, const char *stage, uint32_t in
     char sha256[65];
     char *base = t3d_sprintf(&a, "%s/parts/%s.p%" PRIu32 "of%" PRIu32, t3d_manifest_workspace(m),
                              stage, index, count);
-    char *records = base ? t3d_sprintf(&a, "%s.ndjson", base) : NULL;
-    char *done = base ? t3d_sprintf(&a, "%s.done", base) : NULL;
-    int r = records && done ? t3d_make_parent(done, err) : t3d_err_nomem(err, stage);
+    char *name = base ? base + strlen(t3d_manifest_workspace(m)) + strlen("/parts/") : NULL;
+    char *records, *done;
+    int r;
+
+    for (char *s = name; s && (s = strchr(s, '/'));)
+        *s = '.';
+    records = base ? t3d_sprintf(&a, "%s.ndjson", base) : NULL;
+    done = base ? t3d_sprintf(&a, "%s.done", base) : NULL;
+    r = records && done ? t3d_make_parent(done, err) : t3d_err_nomem(err, stage);
 
     if (r == T3D_OK) {
         unlink(done);
