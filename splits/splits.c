@@ -12,6 +12,7 @@
 #include "base/tool.h"
 #include "store/manifest.h"
 #include "store/split.h"
+#include "store/split_rows.h"
 
 enum { FORMAT_VERSION = 1 };
 
@@ -49,7 +50,7 @@ struct run {
     uint32_t *slot; /* num -> index + 1, for records of stdin */
     size_t n_slots;
     char key[65];
-    const char *needs[5];
+    const char *needs[T3D_SPLIT_NEEDS + 1];
     size_t n_needs;
     FILE *rejects;
     uint64_t refused, failed;
@@ -87,15 +88,6 @@ static int check_needs(struct run *x, const struct t3d_object *o, struct t3d_err
     return T3D_OK;
 }
 
-static int is_keyed(struct run *x, int64_t num, int *keyed, struct t3d_err *err)
-{
-    struct t3d_state s;
-    int r = t3d_manifest_find_state(x->m, "splits", num, &s, err);
-
-    *keyed = r == T3D_OK && s.code == T3D_STATE_OK && strcmp(s.key, x->key) == 0;
-    return r < 0 ? r : T3D_OK;
-}
-
 static int grow_rows(struct run *x, size_t n, struct t3d_err *err)
 {
     size_t capacity = x->capacity ? x->capacity + x->capacity / 2 : 1024;
@@ -111,51 +103,27 @@ static int grow_rows(struct run *x, size_t n, struct t3d_err *err)
     return T3D_OK;
 }
 
-static int add_object(struct run *x, const struct t3d_object *o, size_t *index, struct t3d_err *err)
+static int add_row(void *ctx, const struct t3d_split_row *row, struct t3d_err *err)
 {
-    enum t3d_split stored = t3d_split_from(o->split);
-    struct t3d_split_member m = {
-        .uid = o->uid, .group = o->group, .given = T3D_SPLIT_NONE, .before = T3D_SPLIT_NONE};
-    cJSON *measures = NULL;
-    int keyed, r = grow_rows(x, t3d_splits_count(x->splits), err);
-
-    if (r == T3D_OK)
-        r = t3d_manifest_find_measures(x->m, o->num, "filter", &measures, err);
-    if (r == T3D_OK)
-        r = is_keyed(x, o->num, &keyed, err);
-    if (r == T3D_OK) {
-        m.geometry = t3d_json_str(measures, "geometry_hash", NULL);
-        if (o->split_given)
-            m.given = stored;
-        else if (keyed && !x->conf->common.redo)
-            m.before = stored;
-        r = t3d_splits_add(x->splits, &m, index, err);
-    }
-    if (r == T3D_OK)
-        x->row[*index] =
-            (struct row){o->num, (int8_t)stored, (int8_t)o->split_given, (int8_t)keyed};
-    cJSON_Delete(measures);
-    return r;
-}
-
-static int read_manifest(struct run *x, struct t3d_err *err)
-{
-    struct t3d_cursor *c;
-    struct t3d_object o;
+    struct run *x = ctx;
+    struct t3d_split_member m = {.uid = row->uid,
+                                 .group = row->group,
+                                 .geometry = row->geometry,
+                                 .given = row->given ? row->stored : T3D_SPLIT_NONE,
+                                 .before = T3D_SPLIT_NONE};
     size_t index;
-    int r = t3d_cursor_open(&c, x->m, 0, err);
+    int r = grow_rows(x, t3d_splits_count(x->splits), err);
 
-    while (r == T3D_OK && !t3d_stop_requested() &&
-           (r = t3d_cursor_next(c, &o, &x->arena, err)) == T3D_OK) {
-        r = check_needs(x, &o, err);
-        if (r == T3D_OK)
-            r = add_object(x, &o, &index, err);
-        else if (r == T3D_SKIP)
-            r = T3D_OK;
-        t3d_arena_reset(&x->arena);
-    }
-    t3d_cursor_close(c);
-    return r == T3D_END ? T3D_OK : r;
+    if (!row->given && row->keyed && !x->conf->common.redo)
+        m.before = row->stored;
+    if (r == T3D_OK)
+        r = t3d_splits_add(x->splits, &m, &index, err);
+    if (r == T3D_OK)
+        x->row[index] = (struct row){row->num, (int8_t)row->stored, (int8_t)(row->given != 0),
+                                     (int8_t)(row->keyed != 0)};
+    if (r == T3D_OK && t3d_stop_requested())
+        r = T3D_END;
+    return r;
 }
 
 /* --- records of stdin
@@ -239,9 +207,11 @@ static int find_member(struct run *x, const char *uid, size_t *index, struct t3d
     }
     r = check_needs(x, &o, err);
     if (r == T3D_OK)
-        r = add_object(x, &o, index, err);
-    if (r == T3D_OK)
+        r = t3d_split_rows(x->m, x->needs, x->key, o.num, add_row, x, err);
+    if (r == T3D_OK) {
+        *index = t3d_splits_count(x->splits) - 1;
         *slot = (uint32_t)*index + 1;
+    }
     return r;
 }
 
@@ -448,7 +418,7 @@ static int run(void *conf, struct t3d_err *err)
     int r = open_all(&x, err), closed = 0;
 
     if (r == T3D_OK)
-        r = read_manifest(&x, err);
+        r = t3d_split_rows(x.m, x.needs, x.key, -1, add_row, &x, err);
     if (r == T3D_OK && x.conf->common.use_stdin) {
         r = read_stdin(&x, err);
         closed = r == T3D_END && t3d_stdout_closed();

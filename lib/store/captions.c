@@ -7,13 +7,14 @@
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
+#include <sys/mman.h>
 
 #include "base/arena.h"
 #include "store/captions_impl.h"
 #include "store/manifest.h"
 #include "store/split.h"
 
-enum { BLOCK = 1 << 20, BY_PATH = 1, BY_SHA256 = 2, BY_UID = 4, BY_NAME = 8 };
+enum { BLOCK = 1 << 20, RELEASE = 1 << 24, BY_PATH = 1, BY_SHA256 = 2, BY_UID = 4, BY_NAME = 8 };
 
 /* A row is packed bytes: used flag, then the strings of row_fields, then its captions, each with
  * its NUL, then an empty string. */
@@ -328,6 +329,16 @@ int t3di_captions_add(struct t3d_captions *c, const struct t3di_caption_row *row
         return t3d_err_nomem(err, "the captions");
     c->n.rows++;
     return add_keys(c, row, packed, err);
+}
+
+void t3di_captions_release(const struct t3d_blob *b, const void *p, size_t *done)
+{
+    size_t at = (size_t)((const uint8_t *)p - b->data) & ~(size_t)(RELEASE - 1);
+
+    if (!b->map || at <= *done)
+        return;
+    (void)madvise((char *)b->map + *done, at - *done, MADV_DONTNEED);
+    *done = at;
 }
 
 int t3d_captions_open(struct t3d_captions **out, const char *path, struct t3d_err *err)

@@ -156,7 +156,7 @@ int t3di_captions_read_csv(struct t3d_captions *c, const struct t3d_blob *b, con
 {
     struct csv r = {.p = (const char *)b->data, .end = (const char *)b->data + b->size, .line = 1};
     enum t3di_caption_field column[MAX_FIELDS];
-    size_t n = 0, line;
+    size_t n = 0, line, released = 0;
     int header = 0, x;
 
     t3di_captions_unit(c, "line");
@@ -167,6 +167,7 @@ int t3di_captions_read_csv(struct t3d_captions *c, const struct t3d_blob *b, con
         line = (size_t)((const char *)memchr(r.p, '\n', line) - r.p);
     r.delimiter = memchr(r.p, '\t', line) && !memchr(r.p, ',', line) ? '\t' : ',';
     while ((x = read_row(&r, name, err)) == T3D_OK) {
+        t3di_captions_release(b, r.p, &released);
         if (n == 0) {
             x = r.n_fields > MAX_FIELDS
                     ? t3d_err_set(err, T3D_USAGE, "no-columns", "%s has more than %d columns", name,

@@ -42,6 +42,10 @@ void t3di_captions_bad(struct t3d_captions *c, uint64_t where, const char *reaso
 /* "line" or "byte": what `where` counts. */
 void t3di_captions_unit(struct t3d_captions *c, const char *unit);
 
+/* The reader has come to p: pages of the mapped file far behind it are given back, so that a long
+ * list does not fill the memory. *done: what has been given back so far, 0 at first. */
+void t3di_captions_release(const struct t3d_blob *b, const void *p, size_t *done);
+
 int t3di_captions_read_csv(struct t3d_captions *c, const struct t3d_blob *b, const char *name,
                            struct t3d_err *err);
 int t3di_captions_read_json(struct t3d_captions *c, const struct t3d_blob *b, const char *name,

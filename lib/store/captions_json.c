@@ -9,6 +9,7 @@
 struct scan {
     const char *begin, *p, *end;
     const char *name;
+    const struct t3d_blob *blob;
 };
 
 enum { PEEK = 64 }; /* members looked at to tell a record from a map */
@@ -166,11 +167,13 @@ static int is_record(struct scan s)
 static int read_map(struct t3d_captions *c, struct scan *s, struct t3d_err *err)
 {
     struct scan key, value;
+    size_t released = 0;
     int x, r = T3D_OK;
 
     s->p++;
     while ((x = next_member(s, &key, &value)) == 0 && r == T3D_OK) {
         cJSON *name = parse(&key);
+        t3di_captions_release(s->blob, key.p, &released);
         if (name)
             r = add_text(c, &value, name->valuestring, err);
         else
@@ -182,6 +185,8 @@ static int read_map(struct t3d_captions *c, struct scan *s, struct t3d_err *err)
 
 static int read_list(struct t3d_captions *c, struct scan *s, struct t3d_err *err)
 {
+    size_t released = 0;
+
     for (s->p++;;) {
         struct scan item;
         int r;
@@ -199,6 +204,7 @@ static int read_list(struct t3d_captions *c, struct scan *s, struct t3d_err *err
         r = add_text(c, &item, NULL, err);
         if (r < 0)
             return r;
+        t3di_captions_release(s->blob, s->p, &released);
     }
 }
 
@@ -208,7 +214,8 @@ int t3di_captions_read_json(struct t3d_captions *c, const struct t3d_blob *b, co
     struct scan s = {.begin = (const char *)b->data,
                      .p = (const char *)b->data,
                      .end = (const char *)b->data + b->size,
-                     .name = name};
+                     .name = name,
+                     .blob = b};
     int r = T3D_OK;
 
     t3di_captions_unit(c, "byte");
