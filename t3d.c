@@ -8,12 +8,14 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "base/json.h"
 #include "base/log.h"
 #include "base/sandbox.h"
 #include "base/tool.h"
 #include "base/version.h"
 #include "draw/draw.h"
 #include "image/version.h"
+#include "store/status.h"
 #include "store/version.h"
 
 enum { MAX_TOOLS = 64, NAME_SIZE = 32 };
@@ -102,7 +104,7 @@ static void copy_answer(const char *name, const char *option, const char *lead)
 
 /* --- help --- */
 
-static const char *const own[] = {"help", "version"};
+static const char *const own[] = {"help", "status", "version"};
 
 static void list_tools(FILE *f)
 {
@@ -118,6 +120,7 @@ static void list_tools(FILE *f)
         copy_answer(t.name[i], "--help=summary", lead);
     }
     fprintf(f, "  %-12s %s\n", "help", "this list, or the help of a tool");
+    fprintf(f, "  %-12s %s\n", "status", "how far the workspace is");
     fprintf(f, "  %-12s %s\n", "version", "the version, with what it was built from");
     fprintf(f,
             "\n't3d help TOOL' tells more, 't3d TOOL --help=man | man -l -' is its manual page.\n");
@@ -222,13 +225,83 @@ static int version(void *conf, struct t3d_err *err)
     return T3D_OK;
 }
 
+/* --- status --- */
+
+struct status_conf {
+    struct t3d_common common;
+    int json;
+};
+
+static const struct t3d_opt status_opts[] = {{0, "json", T3D_OPT_BOOL,
+                                              offsetof(struct status_conf, json), NULL, NULL, NULL,
+                                              "print one JSON object"},
+                                             {0}};
+
+static void print_bytes(const char *name, double bytes)
+{
+    static const char *const unit[] = {"B", "kB", "MB", "GB", "TB", "PB"};
+    size_t u = 0;
+
+    for (; bytes >= 1000 && u + 1 < T3D_COUNT(unit); u++)
+        bytes /= 1000;
+    printf("%-10s %.*f %s\n", name, u ? 1 : 0, bytes, unit[u]);
+}
+
+/* "    42  too-few-triangles" for each reason */
+static void print_reasons(const cJSON *stage, const char *key)
+{
+    const cJSON *reason;
+
+    cJSON_ArrayForEach (reason, cJSON_GetObjectItemCaseSensitive(stage, key))
+        printf("%34.0f  %s\n", reason->valuedouble, reason->string);
+}
+
+static void print_status(const cJSON *o)
+{
+    static const char *const column[] = {"ok", "rejected", "failed", "claimed", "other", "to_do"};
+    const cJSON *item;
+
+    printf("%-10s %.0f, %.0f with captions\n\n%-14s", "objects", t3d_json_num(o, "objects", 0),
+           t3d_json_num(o, "captioned", 0), "stage");
+    for (size_t i = 0; i < T3D_COUNT(column); i++)
+        printf(" %9s", strcmp(column[i], "to_do") == 0 ? "to do" : column[i]);
+    printf("\n");
+    cJSON_ArrayForEach (item, cJSON_GetObjectItemCaseSensitive(o, "stages")) {
+        printf("%-14s", t3d_json_str(item, "stage", ""));
+        for (size_t i = 0; i < T3D_COUNT(column); i++)
+            printf(" %9.0f", t3d_json_num(item, column[i], 0));
+        printf("\n");
+        print_reasons(item, "reasons");
+        print_reasons(item, "failures");
+    }
+    printf("\n");
+    cJSON_ArrayForEach (item, cJSON_GetObjectItemCaseSensitive(o, "splits"))
+        printf("%-10s %.0f\n", item->string, item->valuedouble);
+    cJSON_ArrayForEach (item, cJSON_GetObjectItemCaseSensitive(o, "bytes"))
+        print_bytes(item->string, item->valuedouble);
+}
+
+static int status(void *conf, struct t3d_err *err)
+{
+    const struct status_conf *c = conf;
+    cJSON *o = NULL;
+    int r = t3d_status(&o, c->common.workspace, err);
+
+    if (r == T3D_OK && c->json)
+        r = t3d_ndjson_write(stdout, o, err);
+    else if (r == T3D_OK)
+        print_status(o);
+    cJSON_Delete(o);
+    return r;
+}
+
 /* --- completion --- */
 
 static void complete_bash(const struct tools *t)
 {
     printf("_t3d() {\n    local cur=${COMP_WORDS[COMP_CWORD]} f\n    if [ \"$COMP_CWORD\" = 1 ]; "
            "then\n"
-           "        COMPREPLY=($(compgen -W 'help version");
+           "        COMPREPLY=($(compgen -W 'help status version");
     for (size_t i = 0; i < t->n; i++)
         printf(" %s", t->name[i]);
     printf("' -- \"$cur\"))\n        return\n    fi\n    f=_t3d_${COMP_WORDS[1]//-/_}\n"
@@ -240,7 +313,7 @@ static void complete_zsh(const struct tools *t)
 {
     printf("_t3d() {\n    case $service in\n    t3d-*) _t3d_${${service#t3d-}//-/_}; return ;;\n   "
            " esac\n"
-           "    if (( CURRENT == 2 )); then\n        compadd help version");
+           "    if (( CURRENT == 2 )); then\n        compadd help status version");
     for (size_t i = 0; i < t->n; i++)
         printf(" %s", t->name[i]);
     printf("\n        return\n    fi\n    local f=_t3d_${words[2]//-/_}\n"
@@ -314,6 +387,12 @@ static const struct t3d_command help_command = {.name = "help",
                                                     "list the tools, or show the help of one",
                                                 .conf_size = sizeof(struct conf),
                                                 .run = help};
+static const struct t3d_command status_command = {
+    .name = "status",
+    .summary = "per stage: objects done, rejected (by reason), failed and to do; bytes on the disk",
+    .opts = status_opts,
+    .conf_size = sizeof(struct status_conf),
+    .run = status};
 static const struct t3d_command version_command = {
     .name = "version",
     .summary = "show the version, with compiler, libraries and sandbox",
@@ -325,7 +404,8 @@ static const struct t3d_tool door = {
     .summary = "from collections of 3D objects to training data, models, and measures",
     .about = "t3d TOOL runs the program t3d-TOOL that lies in the folder of t3d itself.\n"
              "Options of every command may stand before TOOL as well.",
-    .commands = (const struct t3d_command *const[]){&help_command, &version_command, &front, NULL},
+    .commands = (const struct t3d_command *const[]){&help_command, &status_command,
+                                                    &version_command, &front, NULL},
     .answer = answer};
 
 int main(int argc, char **argv)
