@@ -161,7 +161,7 @@ struct t3di_view {
 
     /* one tile */
     float *z;                        /* [pixel][sample] 1/w, 0 = nothing */
-    uint32_t *id;                    /* scene triangle + 1 */
+    uint32_t *id;                    /* scene triangle where z > 0 */
     struct t3di_frag *frag, *sorted; /* T3DI_TILE_PIXELS * T3DI_SAMPLES each */
     uint32_t *frag_shader;
     uint32_t *shader_count; /* n_shaders + 1 */

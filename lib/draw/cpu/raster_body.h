@@ -45,6 +45,7 @@ struct raster {
     vf sample_x,
         sample_y; /* of the lanes, pixels; the second pixel of a vector is one further right */
     vi kx, ky;    /* the same in 1/16 pixel */
+    vi lane;
     float ox, oy; /* tile corner minus anchor, pixels */
     uint32_t order;
 };
@@ -122,99 +123,140 @@ static inline void collect(struct raster *r, int pixel, unsigned bits, vf z)
     }
 }
 
-/* Pixels [x0, x1] x [y0, y1] of the tile; e at pixel (x0, y0). x0 is a multiple of PER. */
-VI void raster_rect(struct raster *r, const int32_t c[3], const int32_t a[3], const int32_t b[3],
-                    int x0, int y0, int x1, int y1, enum raster_mode mode, int inside)
+/* A rectangle of the tile and the edge functions that still matter in it (others are 0 everywhere).
+ */
+struct rect {
+    int x0, y0, x1, y1;       /* pixels, inclusive; x0 is a multiple of PER */
+    int32_t c[3], a[3], b[3]; /* c at pixel (x0, y0) */
+};
+
+/* One line of pixels from `from` to `to`, relative to x0. */
+VI void raster_line(struct raster *r, const struct rect *q, const vi row[3], vf zrow, vf first_x,
+                    int y, int from, int to, enum raster_mode mode)
 {
-    struct t3di_view *v = r->v;
     const struct t3di_tri *t = r->t;
-    vi row[3], step[3];
-    for (int k = 0; k < 3; k++) {
-        row[k] = c[k] + a[k] * r->kx + b[k] * r->ky;
-        step[k] = v_seti(a[k] * 16 * PER);
-    }
-    for (int y = y0; y <= y1; y++) {
-        vi e0 = row[0], e1 = row[1], e2 = row[2];
-        vf zrow = v_fma(v_set(t->zy), r->sample_y + (r->oy + (float)y), v_set(t->z0));
-        for (int x = x0; x <= x1; x += PER) {
-            vm m = v_mask(V_ALL);
-            if (!inside) {
-                m = v_lti(v_seti(-1), e0 | e1 | e2);
-                e0 += step[0], e1 += step[1], e2 += step[2];
-                if (!v_bits(m))
-                    continue;
-            }
-            vf sx = r->sample_x + (r->ox + (float)x);
-            vf z = v_fma(v_set(t->zx), sx, zrow);
-            size_t at = ((size_t)y * T3DI_TILE + (size_t)x) * T3DI_SAMPLES;
-            m = v_and(m, v_lt(v_load(v->z + at), z));
-            if (!v_bits(m))
-                continue;
-            if (mode == RASTER_BLEND) {
-                collect(r, y * T3DI_TILE + x, v_bits(m), z);
-                continue;
-            }
-            if (mode == RASTER_MASK)
-                m = v_and(m, alpha_test(r, sx + t->ax, r->sample_y + (r->oy + (float)y + t->ay)));
-            v_store_if(v->z + at, m, z);
-            v_storei_if(v->id + at, m, v_seti((int32_t)(t->id + 1)));
+    const vf zx = v_set(t->zx);
+    const vi id = v_seti((int32_t)t->id);
+    vi e0 = row[0] + q->a[0] * 16 * from, e1 = row[1] + q->a[1] * 16 * from;
+    vi e2 = row[2] + q->a[2] * 16 * from;
+    const vi s0 = v_seti(q->a[0] * 16 * PER), s1 = v_seti(q->a[1] * 16 * PER);
+    const vi s2 = v_seti(q->a[2] * 16 * PER);
+    vf sx = first_x + (float)from;
+    size_t at = ((size_t)y * T3DI_TILE + (size_t)(q->x0 + from)) * T3DI_SAMPLES;
+    float *zp = r->v->z + at;
+    uint32_t *ip = r->v->id + at;
+    for (int x = from; x <= to; x += PER, sx += (float)PER, zp += W, ip += W) {
+        vf z = v_fma(zx, sx, zrow), old = v_load(zp);
+        vm m = v_and(v_lti(v_seti(-1), e0 | e1 | e2), v_lt(old, z));
+        e0 += s0, e1 += s1, e2 += s2;
+        if (!v_bits(m))
+            continue;
+        if (mode == RASTER_BLEND) {
+            collect(r, y * T3DI_TILE + q->x0 + x, v_bits(m), z);
+            continue;
         }
-        for (int k = 0; k < 3; k++)
-            row[k] += b[k] * 16;
+        if (mode == RASTER_MASK)
+            m = v_and(m, alpha_test(r, sx + t->ax, r->sample_y + (r->oy + (float)y + t->ay)));
+        /* whole vectors: the next triangle's load can be forwarded from the store */
+        v_store(zp, v_sel(m, z, old));
+        v_storei(ip, v_seli(m, id, v_loadi(ip)));
     }
 }
 
-/* A block of 8 x 8 pixels: edges that all its samples pass are dropped, blocks beyond an edge
- * skipped. */
-VI void raster_block(struct raster *r, int bx, int by, int x1, int y1, enum raster_mode mode)
+/* Pixels of W lines that may hold a covered sample: where no edge is negative at the sample that
+ * suits it best. Single precision, widened by far more than its error for |x| <= 64; the exact test
+ * follows. */
+VI void line_spans(const struct raster *r, const struct rect *q, int y, int32_t from[W],
+                   int32_t to[W])
 {
-    int32_t c[3], a[3], b[3];
-    int inside = 1;
+    vf lo = v_set(0.0f), hi = v_set((float)(q->x1 - q->x0));
     for (int k = 0; k < 3; k++) {
-        int64_t ea = r->e.a[k], eb = r->e.b[k], e = r->e.c[k] + ea * 16 * bx + eb * 16 * by;
-        int64_t hi = e + T3D_MAX(ea, 0) * 128 + T3D_MAX(eb, 0) * 128;
-        int64_t lo = e + T3D_MIN(ea, 0) * 128 + T3D_MIN(eb, 0) * 128;
-        if (hi < 0)
-            return;
-        int in = lo >= 0;
-        c[k] = in ? 0 : (int32_t)e, a[k] = in ? 0 : (int32_t)ea, b[k] = in ? 0 : (int32_t)eb;
-        inside &= in;
+        int32_t a = q->a[k], b = q->b[k];
+        /* samples lie in 1/16 .. 15/16 of the pixel */
+        int32_t best = (a > 0 ? 15 : 1) * a + (b > 0 ? 15 : 1) * b;
+        vf c = v_float(q->c[k] + best + b * 16 * ((y - q->y0) + r->lane));
+        if (a == 0) {
+            hi = v_sel(v_lt(c, v_set(0.0f)), v_set(-1.0f), hi);
+            continue;
+        }
+        vf x = c * (-1.0f / (16.0f * (float)a));
+        if (a > 0)
+            lo = v_max(lo, x - 0.01f);
+        else
+            hi = v_min(hi, x + 0.01f);
     }
-    x1 = T3D_MIN(x1, bx + 7), y1 = T3D_MIN(y1, by + 7);
-    if (inside)
-        raster_rect(r, c, a, b, bx, by, x1, y1, mode, 1);
-    else
-        raster_rect(r, c, a, b, bx, by, x1, y1, mode, 0);
+    lo = v_min(lo, v_set(64.0f)), hi = v_max(hi, v_set(-1.0f));
+    v_storei(from, (v_trunc(lo + 0.9999f)) & ~(PER - 1));
+    v_storei(to, v_trunc(hi + 1.0f) - 1);
+}
+
+VI void raster_rect(struct raster *r, const struct rect *q, enum raster_mode mode)
+{
+    const struct t3di_tri *t = r->t;
+    const vf zy = v_set(t->zy), z0 = v_set(t->z0);
+    const vf first_x = r->sample_x + (r->ox + (float)q->x0), first_y = r->sample_y + r->oy;
+    V_RAW vi row[3];
+    for (int k = 0; k < 3; k++)
+        row[k] = q->c[k] + q->a[k] * r->kx + q->b[k] * r->ky;
+    V_RAW int32_t from[W], to[W];
+    int narrow = q->x1 - q->x0 < 2 * PER;
+    for (int y = q->y0, n = 0; y <= q->y1; y++, n++) {
+        if (!narrow && n % W == 0)
+            line_spans(r, q, y, from, to);
+        int lo = narrow ? 0 : from[n % W], hi = narrow ? q->x1 - q->x0 : to[n % W];
+        if (lo <= hi)
+            raster_line(r, q, row, v_fma(zy, first_y + (float)y, z0), first_x, y, lo, hi, mode);
+        for (int k = 0; k < 3; k++)
+            row[k] += q->b[k] * 16;
+    }
+}
+
+/* The part of the triangle in a rectangle: edges that all samples pass are dropped; 0 = beyond an
+ * edge. */
+VI int cut_rect(const struct raster *r, int x0, int y0, int x1, int y1, struct rect *q)
+{
+    x1 |= PER - 1; /* whole vectors */
+    q->x0 = x0, q->y0 = y0, q->x1 = x1, q->y1 = y1;
+    for (int k = 0; k < 3; k++) {
+        int64_t a = r->e.a[k], b = r->e.b[k], e = r->e.c[k] + a * 16 * x0 + b * 16 * y0;
+        int64_t right = a * 16 * (x1 - x0 + 1), down = b * 16 * (y1 - y0 + 1);
+        if (e + T3D_MAX(right, 0) + T3D_MAX(down, 0) < 0)
+            return 0;
+        int in = e + T3D_MIN(right, 0) + T3D_MIN(down, 0) >= 0;
+        q->c[k] = in ? 0 : (int32_t)e, q->a[k] = in ? 0 : (int32_t)a, q->b[k] = in ? 0 : (int32_t)b;
+    }
+    return 1;
 }
 
 VI void raster_triangle(struct raster *r, int ox, int oy, enum raster_mode mode)
 {
     const struct t3di_tri *t = r->t;
+    struct rect q;
     r->e = edges_of(t, ox, oy);
     r->ox = (float)ox - t->ax, r->oy = (float)oy - t->ay;
     int x0 = T3D_MAX(t->px0 - ox, 0) & ~(PER - 1), x1 = T3D_MIN(t->px1 - ox, T3DI_TILE - 1);
     int y0 = T3D_MAX(t->py0 - oy, 0), y1 = T3D_MIN(t->py1 - oy, T3DI_TILE - 1);
     int32_t extent = 0;
     for (int k = 0; k < 3; k++)
-        extent = T3D_MAX(extent, T3D_MAX(abs(r->e.a[k]), abs(r->e.b[k])));
-    if (extent <= 16 * 256) { /* small: every value fits 32 bits */
-        int32_t c[3];
-        for (int k = 0; k < 3; k++)
-            c[k] =
-                (int32_t)(r->e.c[k] + (int64_t)r->e.a[k] * 16 * x0 + (int64_t)r->e.b[k] * 16 * y0);
-        raster_rect(r, c, r->e.a, r->e.b, x0, y0, x1, y1, mode, 0);
+        extent = T3D_MAX(extent, abs(r->e.a[k]) + abs(r->e.b[k]));
+    /* an edge that crosses the rectangle is nowhere in it beyond extent * 16 * 64: 32 bits are
+     * enough */
+    if (extent <= 1 << 20) {
+        if (cut_rect(r, x0, y0, x1, y1, &q))
+            raster_rect(r, &q, mode);
         return;
     }
-    for (int by = y0 & ~7; by <= y1; by += 8)
-        for (int bx = x0 & ~7; bx <= x1; bx += 8)
-            raster_block(r, bx, by, x1, y1, mode);
+    for (int by = y0; by <= y1; by += 8)
+        for (int bx = x0; bx <= x1; bx += 8)
+            if (cut_rect(r, bx, by, T3D_MIN(bx + 7, x1), T3D_MIN(by + 7, y1), &q))
+                raster_rect(r, &q, mode);
 }
 
 /* All triangles of a tile, in order: opaque and MASK ones first, then BLEND ones against them. */
 static inline void raster_tile(struct t3di_view *v, int tx, int ty)
 {
     size_t b = (size_t)ty * (size_t)v->n_tiles + (size_t)tx;
-    struct raster r = {.v = v};
+    struct raster r = {.v = v, .lane = v_iota()};
     for (int k = 0; k < W; k++) {
         int s = k % T3DI_SAMPLES, p = k / T3DI_SAMPLES;
         r.kx[k] = t3di_sample_kx[s] + 16 * p;

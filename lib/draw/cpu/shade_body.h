@@ -46,7 +46,7 @@ VI void load_block(const float *const record[W], int block, int uniform, vf plan
                 plane[j][k] = v_set(record[0][block * T3DI_BLOCK + 8 * j + k]);
             continue;
         }
-        const float *row[W];
+        V_RAW const float *row[W];
         for (int i = 0; i < W; i++)
             row[i] = record[i] + block * T3DI_BLOCK + 8 * j;
         v_load8t(plane[j], row);
@@ -84,7 +84,7 @@ VI int look_up(const struct t3di_shader *sh, const struct inputs *in, int slot, 
  * unnormalised in equal measure and the sum is normalised once, as MikkTSpace demands. */
 VI void perturb_normal(struct point *p, const struct t3di_shader *sh, const struct inputs *in)
 {
-    vf texel[4], t[3], b[3], n[3];
+    V_RAW vf texel[4], t[3], b[3], n[3];
     if (!look_up(sh, in, T3D_TEX_NORMAL, 0, texel))
         return;
     vf hand = p->plane[0][7];
@@ -105,7 +105,7 @@ VI void perturb_normal(struct point *p, const struct t3di_shader *sh, const stru
 
 VI void surface(struct point *p, const struct t3di_shader *sh, const struct inputs *in)
 {
-    vf texel[4];
+    V_RAW vf texel[4];
     for (int k = 0; k < 4; k++)
         p->base[k] = v_set(sh->base[k]);
     if (look_up(sh, in, T3D_TEX_BASE, 1, texel))
@@ -132,7 +132,7 @@ VI void surface(struct point *p, const struct t3di_shader *sh, const struct inpu
 /* Reflectances: metallic-roughness (glTF 2.0 appendix B) or KHR_materials_pbrSpecularGlossiness. */
 VI void reflectance(struct point *p, const struct t3di_shader *sh, const struct inputs *in)
 {
-    vf texel[4];
+    V_RAW vf texel[4];
     if (sh->spec_gloss) {
         vf gloss = v_set(sh->glossiness);
         for (int k = 0; k < 3; k++)
@@ -241,7 +241,7 @@ VI void reflected(const struct t3d_light *l, const vf dir[3], vf rough, vf out[3
  * white surface in a white room is white. */
 VI void indirect(const struct point *p, const struct t3d_light *l, vf nv, vf e, vf bias, vf out[3])
 {
-    vf dir[3], radiance[3];
+    V_RAW vf dir[3], radiance[3];
     vf nv2 = 2.0f * dot3(p->n, p->v);
     for (int k = 0; k < 3; k++)
         dir[k] = v_fma(nv2, p->n[k], -p->v[k]);
@@ -349,18 +349,20 @@ VI void shade(const struct t3d_light *l, const struct t3di_shader *sh, struct po
 VI void shade_batch(const struct t3di_view *v, const struct t3di_shader *sh,
                     const struct t3di_frag *f, int n, int tx, int ty, vf value[T3DI_N_PASS][4])
 {
-    struct point p;
-    struct inputs in;
-    const float *record[W];
-    vf x, y;
-    int uniform = 1;
+    V_RAW struct point p;
+    V_RAW struct inputs in;
+    V_RAW const float *record[W];
+    V_RAW float px[W], py[W];
+    uint32_t first = f[0].record, other = 0;
     for (int i = 0; i < W; i++) {
         const struct t3di_frag *g = &f[i < n ? i : n - 1];
         record[i] = v->record + (size_t)g->record * T3DI_BLOCK;
-        uniform &= g->record == f[0].record;
-        x[i] = (float)(tx * T3DI_TILE + g->pixel % T3DI_TILE) + t3di_centroid_x[g->mask];
-        y[i] = (float)(ty * T3DI_TILE + g->pixel / T3DI_TILE) + t3di_centroid_y[g->mask];
+        other |= g->record ^ first;
+        px[i] = (float)(g->pixel % T3DI_TILE) + t3di_centroid_x[g->mask];
+        py[i] = (float)(g->pixel / T3DI_TILE) + t3di_centroid_y[g->mask];
     }
+    int uniform = other == 0;
+    vf x = v_load(px) + (float)(tx * T3DI_TILE), y = v_load(py) + (float)(ty * T3DI_TILE);
     load_block(record, 0, uniform, p.plane);
     p.dx = x - p.plane[0][3], p.dy = y - p.plane[1][3];
     p.w = 1.0f / at_point(&p, (const vf(*)[8])p.plane, 0);
@@ -368,7 +370,7 @@ VI void shade_batch(const struct t3di_view *v, const struct t3di_shader *sh,
     if (sh->n_blocks > 1)
         load_block(record, 1, uniform, in.extra);
     if (sh->n_blocks > 2) {
-        vf more[3][8];
+        V_RAW vf more[3][8];
         load_block(record, 2, uniform, more);
         for (int k = 1; k < sh->n_uv; k++)
             in.uv[k] = uv_at(&p, (const vf(*)[8])more, 2 * (k - 1));

@@ -21,6 +21,8 @@
 #endif
 
 #define VI static inline __attribute__((always_inline, unused))
+/* Large locals that are filled at once: the build clears others (-ftrivial-auto-var-init). */
+#define V_RAW __attribute__((uninitialized))
 
 typedef float vf __attribute__((vector_size(4 * W)));
 typedef int32_t vi __attribute__((vector_size(4 * W)));
@@ -142,14 +144,6 @@ VI vf v_sel(vm m, vf a, vf b)
 VI vi v_seli(vm m, vi a, vi b)
 {
     return (vi)_mm512_mask_blend_epi32(m, (__m512i)b, (__m512i)a);
-}
-VI void v_store_if(void *p, vm m, vf a)
-{
-    _mm512_mask_storeu_ps(p, m, (__m512)a);
-}
-VI void v_storei_if(void *p, vm m, vi a)
-{
-    _mm512_mask_storeu_epi32(p, m, (__m512i)a);
 }
 /* table[i] for a table of 16 entries. */
 VI vf v_look(const float *table, vi i)
@@ -293,14 +287,6 @@ VI unsigned v_bits(vm a)
 VI vf v_sel(vm m, vf a, vf b)
 {
     return (vf)_mm256_blendv_ps((__m256)b, (__m256)a, (__m256)m);
-}
-VI void v_store_if(void *p, vm m, vf a)
-{
-    _mm256_maskstore_ps(p, (__m256i)m, (__m256)a);
-}
-VI void v_storei_if(void *p, vm m, vi a)
-{
-    _mm256_maskstore_epi32(p, (__m256i)m, (__m256i)a);
 }
 VI vi v_looki(const int32_t *table, vi i)
 {
@@ -457,14 +443,6 @@ VI unsigned v_bits(vm a)
         r |= (unsigned)(a[i] & 1) << i;
     return r;
 }
-VI void v_store_if(void *p, vm m, vf a)
-{
-    v_store(p, v_sel(m, a, v_load(p)));
-}
-VI void v_storei_if(void *p, vm m, vi a)
-{
-    v_storei(p, (a & m) | (v_loadi(p) & ~m));
-}
 VI vi v_looki(const int32_t *table, vi i)
 {
     for (int k = 0; k < W; k++)
@@ -531,6 +509,23 @@ VI float v_hmax(vf a)
     for (int i = 1; i < W; i++)
         m = a[i] > m ? a[i] : m;
     return m;
+}
+
+/* Bit k: p[k] == x, for eight words. */
+VI unsigned v_equal8(const uint32_t *p, uint32_t x)
+{
+#if defined(__AVX512F__)
+    return _mm256_cmpeq_epi32_mask(_mm256_loadu_si256((const void *)p), _mm256_set1_epi32((int)x));
+#elif defined(__AVX2__)
+    __m256i a = _mm256_loadu_si256((const void *)p);
+    __m256i e = _mm256_cmpeq_epi32(a, _mm256_set1_epi32((int)x));
+    return (unsigned)_mm256_movemask_ps(_mm256_castsi256_ps(e));
+#else
+    unsigned r = 0;
+    for (int k = 0; k < 8; k++)
+        r |= (unsigned)(p[k] == x) << k;
+    return r;
+#endif
 }
 
 /* log2 for positive normal a, absolute error below 0.009: exponent and a parabola through the

@@ -94,14 +94,15 @@ VI void texture_sample(const struct t3di_texture *t, const struct uvd *in, int s
     float w = m->width[0], h = m->height[0];
     vf xx = d.ux * d.ux * (w * w) + d.vx * d.vx * (h * h);
     vf yy = d.uy * d.uy * (w * w) + d.vy * d.vy * (h * h);
-    vf major2 = v_clamp(v_max(xx, yy), 1e-12f, 1e12f), minor2 = v_max(v_min(xx, yy), v_set(1e-12f));
+    vf major2 = v_clamp(v_max(xx, yy), 1e-12f, 1e12f), minor2 = v_min(xx, yy);
     vf sharp = t->nearest ? 1.0f / v_sqrt(major2) : v_set(1.0f);
     for (int c = 0; c < 4; c++)
         out[c] = v_set(0.0f);
     if (!v_bits(v_lt(v_set(1.0f), major2))) { /* magnified everywhere */
         add_bilinear(m, d.u, d.v, v_seti(0), v_set(1.0f), sharp, t->nearest, srgb, out);
     } else {
-        vf major = v_sqrt(major2), ratio = v_sqrt(major2 / minor2);
+        /* below one texel the short axis asks for nothing finer */
+        vf major = v_sqrt(major2), ratio = v_sqrt(major2 / v_max(minor2, v_set(1.0f)));
         vf n = v_clamp(-v_floor(0.25f - ratio), 1.0f,
                        8.0f); /* a little over n probes is good enough */
         n = v_sel(v_le(major2, v_set(1.0f)), v_set(1.0f), n);

@@ -12,37 +12,64 @@ typedef float f4 __attribute__((vector_size(16)));
 /* ---- fragments
  * ------------------------------------------------------------------------------------- */
 
+/* Note the nearest and farthest sample; returns 0 when eight pixels from z on hold none. */
+VI int see_depth(const float *z, vf *low, vf *high)
+{
+    vf top = v_load(z);
+    for (int k = W; k < 8 * T3DI_SAMPLES; k += W)
+        top = v_max(top, v_load(z + k));
+    if (!v_bits(v_lt(v_set(0.0f), top)))
+        return 0;
+    *high = v_max(*high, top);
+    for (int k = 0; k < 8 * T3DI_SAMPLES; k += W) {
+        vf a = v_load(z + k);
+        *low = v_min(*low, v_sel(v_lt(v_set(0.0f), a), a, *low));
+    }
+    return 1;
+}
+
+static inline int add_fragment(struct t3di_view *v, size_t n, int pixel, unsigned mask, uint32_t id)
+{
+    const struct t3d_model *m = v->m;
+    uint32_t rec = t3di_record(v, id);
+    if (!rec) {
+        v->out_of_memory = 1;
+        return -1;
+    }
+    v->frag[n] = (struct t3di_frag){rec, (uint16_t)pixel, (uint8_t)mask, 0};
+    if (m->n_shaders > 1)
+        v->frag_shader[n] = m->shader_of_draw[m->draw_of_triangle[id]];
+    unsigned samples = (unsigned)__builtin_popcount(mask);
+    v->sum.samples += samples;
+    if (v->record[(size_t)rec * T3DI_BLOCK + 16 + 7] > 0.0f)
+        v->sum.backfacing += samples;
+    return 0;
+}
+
 /* One fragment for each triangle that is seen in a pixel. Returns their number. */
-static inline size_t find_fragments(struct t3di_view *v, int width, int height)
+static inline size_t find_fragments(struct t3di_view *v)
 {
     size_t n = 0;
-    for (int y = 0; y < height; y++)
-        for (int x = 0; x < width; x++) {
-            int pixel = y * T3DI_TILE + x;
-            const uint32_t *id = v->id + (size_t)pixel * T3DI_SAMPLES;
-            unsigned left = 0;
-            for (int s = 0; s < T3DI_SAMPLES; s++)
-                left |= (unsigned)(id[s] != 0) << s;
-            v->sum.samples += (unsigned)__builtin_popcount(left);
-            while (left) {
-                uint32_t t = id[__builtin_ctz(left)];
-                unsigned mask = 0;
-                for (int s = 0; s < T3DI_SAMPLES; s++)
-                    mask |= (unsigned)(id[s] == t) << s;
-                left &= ~mask;
-                uint32_t rec = t3di_record(v, t - 1);
-                if (!rec) {
-                    v->out_of_memory = 1;
-                    return 0;
-                }
-                const struct t3d_model *m = v->m;
-                v->frag[n] = (struct t3di_frag){rec, (uint16_t)pixel, (uint8_t)mask, 0};
-                v->frag_shader[n++] =
-                    m->shader_of_draw[m->draw_of_triangle ? m->draw_of_triangle[t - 1] : 0];
-                if (v->record[(size_t)rec * T3DI_BLOCK + 16 + 7] > 0.0f)
-                    v->sum.backfacing += (unsigned)__builtin_popcount(mask);
-            }
+    vf low = v_set(v->sum.iw_min), high = v_set(v->sum.iw_max);
+    for (int pixel = 0; pixel < T3DI_TILE_PIXELS; pixel++) {
+        if (pixel % 8 == 0 && !see_depth(v->z + (size_t)pixel * T3DI_SAMPLES, &low, &high)) {
+            pixel += 7;
+            continue;
         }
+        const uint32_t *id = v->id + (size_t)pixel * T3DI_SAMPLES;
+        const uint32_t *z = (const uint32_t *)(const void *)(v->z + (size_t)pixel * T3DI_SAMPLES);
+        for (unsigned left = ~v_equal8(z, 0) & 255u; left;) {
+            uint32_t t = id[__builtin_ctz(left)];
+            unsigned mask = v_equal8(id, t) & left;
+            left &= ~mask;
+            if (add_fragment(v, n++, pixel, mask, t) < 0)
+                return 0;
+        }
+    }
+    for (int i = 0; i < W; i++) {
+        v->sum.iw_min = T3D_MIN(v->sum.iw_min, low[i]);
+        v->sum.iw_max = T3D_MAX(v->sum.iw_max, high[i]);
+    }
     return n;
 }
 
@@ -89,7 +116,7 @@ static inline void accumulate(struct t3di_view *v, const struct t3di_frag *f, in
     for (int k = 0; k < T3DI_N_PASS; k++) {
         if (!(v->c->passes & pass_bit[k]))
             continue;
-        f4 r[W];
+        V_RAW f4 r[W];
         v_store4t((float *)r, value[k]);
         for (int i = 0; i < n; i++) {
             f4 *a = (f4 *)v->acc[k][f[i].pixel];
@@ -105,7 +132,7 @@ static inline void shade_opaque(struct t3di_view *v, int tx, int ty, size_t n)
     for (uint32_t s = 0; s < v->m->n_shaders; s++)
         for (uint32_t end = v->shader_count[s]; at < end;) {
             int k = (int)T3D_MIN(end - at, (uint32_t)W);
-            vf value[T3DI_N_PASS][4];
+            V_RAW vf value[T3DI_N_PASS][4];
             shade_batch(v, &v->m->shader[s], f + at, k, tx, ty, value);
             accumulate(v, f + at, k, (const vf(*)[4])value);
             at += (uint32_t)k;
@@ -153,10 +180,10 @@ static inline void shade_blend(struct t3di_view *v, int tx, int ty)
         for (; n < W && at + (size_t)n < v->n_blend && v->blend[at + (size_t)n].shader == shader;
              n++)
             f[n] = v->blend[at + (size_t)n].f;
-        vf value[T3DI_N_PASS][4];
+        V_RAW vf value[T3DI_N_PASS][4];
         shade_batch(v, &v->m->shader[shader], f, n, tx, ty, value);
         for (int k = 0; k < T3DI_N_PASS; k++) {
-            f4 r[W];
+            V_RAW f4 r[W];
             v_store4t((float *)r, value[k]);
             for (int i = 0; i < n; i++)
                 memcpy(&v->blend_value[at + (size_t)i][4 * k], &r[V_SLOT4(i)], sizeof(f4));
@@ -189,6 +216,8 @@ static inline void composite_blend(struct t3di_view *v)
                 t[s] *= 1.0f - alpha;
         float *near = &v->nearest_blend[b->f.pixel];
         *near = T3D_MAX(*near, b->iw);
+        v->sum.iw_max = T3D_MAX(v->sum.iw_max, b->iw);
+        v->sum.iw_min = T3D_MIN(v->sum.iw_min, b->iw);
     }
 }
 
@@ -280,7 +309,7 @@ static inline void resolve_pass(struct t3di_view *v, int pass, int tx, int ty, i
         for (int x = 0; x < width; x += W) {
             struct row r = load_row((const float(*)[4]) & v->acc[pass][y * T3DI_TILE + x]);
             vi code = pass == 0 ? color_pixels(&r, &s) : pass_pixels(&r, pass);
-            int32_t px[W];
+            V_RAW int32_t px[W];
             v_store_pixels(px, code);
             memcpy(line + 4 * x, px, 4 * (size_t)T3D_MIN(W, width - x));
             for (int i = 0; pass == 0 && i < W; i++)
@@ -297,39 +326,27 @@ static inline void resolve_pass(struct t3di_view *v, int pass, int tx, int ty, i
 }
 
 /* Distance of a pixel: 1/w averaged over the samples at most 2 % farther than the nearest (samples
- * of one surface average to the pixel's centre; a background seen past an edge stays out). Also the
- * range of all samples. */
+ * of one surface average to the pixel's centre; a background seen past an edge stays out). */
 static inline void resolve_depth(struct t3di_view *v, int tx, int ty, int width, int height)
 {
-    float near = (float)v->near, scale = 65535.0f / ((float)v->far - near);
-    for (int y = 0; y < height; y++) {
-        uint16_t *line = v->c->depth
-                             ? v->c->depth + (size_t)(ty * T3DI_TILE + y) * v->c->resolution +
-                                   (size_t)tx * T3DI_TILE
-                             : NULL;
+    float near = v->near, scale = 65535.0f / (v->far - near);
+    size_t corner = (size_t)ty * T3DI_TILE * v->c->resolution + (size_t)tx * T3DI_TILE;
+    for (int y = 0; y < height; y++)
         for (int x = 0; x < width; x++) {
             int pixel = y * T3DI_TILE + x;
             const float *z = v->z + (size_t)pixel * T3DI_SAMPLES;
-            float nearest = v->n_blend ? v->nearest_blend[pixel] : 0.0f, sum = 0.0f, count = 0.0f;
-            float top = 0.0f;
+            float top = 0.0f, sum = 0.0f, count = 0.0f;
             for (int s = 0; s < T3DI_SAMPLES; s++)
                 top = T3D_MAX(top, z[s]);
             for (int s = 0; s < T3DI_SAMPLES; s++) {
                 float in = z[s] >= 0.98f * top ? 1.0f : 0.0f;
                 sum += in * z[s], count += in;
-                if (z[s] > 0.0f)
-                    v->sum.iw_min = T3D_MIN(v->sum.iw_min, z[s]);
             }
-            float iw = top > 0.0f ? sum / count : nearest;
-            v->sum.iw_max = T3D_MAX(v->sum.iw_max, T3D_MAX(top, nearest));
-            if (nearest > 0.0f)
-                v->sum.iw_min = T3D_MIN(v->sum.iw_min, nearest);
-            if (line)
-                line[x] = iw > 0.0f ? (uint16_t)T3D_CLAMP((1.0f / iw - near) * scale + 0.5f, 0.0f,
-                                                          65534.0f)
-                                    : 65535;
+            float iw = top > 0.0f ? sum / count : v->n_blend ? v->nearest_blend[pixel] : 0.0f;
+            float code = T3D_CLAMP((1.0f / iw - near) * scale + 0.5f, 0.0f, 65534.0f);
+            v->c->depth[corner + (size_t)y * v->c->resolution + (size_t)x] =
+                iw > 0.0f ? (uint16_t)code : 65535;
         }
-    }
 }
 
 static inline void tile(struct t3di_view *v, int tx, int ty)
@@ -337,10 +354,9 @@ static inline void tile(struct t3di_view *v, int tx, int ty)
     int width = T3D_MIN(T3DI_TILE, (int)v->c->resolution - tx * T3DI_TILE);
     int height = T3D_MIN(T3DI_TILE, (int)v->c->resolution - ty * T3DI_TILE);
     memset(v->z, 0, sizeof(float) * T3DI_TILE_PIXELS * T3DI_SAMPLES);
-    memset(v->id, 0, sizeof(uint32_t) * T3DI_TILE_PIXELS * T3DI_SAMPLES);
     v->n_blend = 0;
     raster_tile(v, tx, ty);
-    size_t n = find_fragments(v, width, height);
+    size_t n = find_fragments(v);
     if (v->out_of_memory)
         return;
     for (int k = 0; k < T3DI_N_PASS; k++)
@@ -356,7 +372,8 @@ static inline void tile(struct t3di_view *v, int tx, int ty)
     for (int k = 0; k < T3DI_N_PASS; k++)
         if (v->c->passes & pass_bit[k])
             resolve_pass(v, k, tx, ty, width, height);
-    resolve_depth(v, tx, ty, width, height);
+    if (v->c->depth)
+        resolve_depth(v, tx, ty, width, height);
 }
 
 #endif
