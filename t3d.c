@@ -247,32 +247,35 @@ static void print_bytes(const char *name, double bytes)
     printf("%-10s %.*f %s\n", name, u ? 1 : 0, bytes, unit[u]);
 }
 
-/* "    42  too-few-triangles" for each reason */
-static void print_reasons(const cJSON *stage, const char *key)
+/* "    42  rejected too-few-polygons" for each reason */
+static void print_reasons(const cJSON *stage, const char *key, const char *word)
 {
     const cJSON *reason;
 
     cJSON_ArrayForEach (reason, cJSON_GetObjectItemCaseSensitive(stage, key))
-        printf("%34.0f  %s\n", reason->valuedouble, reason->string);
+        printf("    %8.0f  %s %s\n", reason->valuedouble, word, reason->string);
 }
 
 static void print_status(const cJSON *o)
 {
     static const char *const column[] = {"ok", "rejected", "failed", "claimed", "other", "to_do"};
-    const cJSON *item;
+    const cJSON *item, *stages = cJSON_GetObjectItemCaseSensitive(o, "stages");
+    int width = 12;
 
-    printf("%-10s %.0f, %.0f with captions\n\n%-14s", "objects", t3d_json_num(o, "objects", 0),
-           t3d_json_num(o, "captioned", 0), "stage");
+    cJSON_ArrayForEach (item, stages)
+        width = T3D_MAX(width, (int)strlen(t3d_json_str(item, "stage", "")));
+    printf("%-10s %.0f, %.0f with captions\n\n%-*s", "objects", t3d_json_num(o, "objects", 0),
+           t3d_json_num(o, "captioned", 0), width, "stage");
     for (size_t i = 0; i < T3D_COUNT(column); i++)
         printf(" %9s", strcmp(column[i], "to_do") == 0 ? "to do" : column[i]);
     printf("\n");
-    cJSON_ArrayForEach (item, cJSON_GetObjectItemCaseSensitive(o, "stages")) {
-        printf("%-14s", t3d_json_str(item, "stage", ""));
+    cJSON_ArrayForEach (item, stages) {
+        printf("%-*s", width, t3d_json_str(item, "stage", ""));
         for (size_t i = 0; i < T3D_COUNT(column); i++)
             printf(" %9.0f", t3d_json_num(item, column[i], 0));
         printf("\n");
-        print_reasons(item, "reasons");
-        print_reasons(item, "failures");
+        print_reasons(item, "reasons", "rejected");
+        print_reasons(item, "failures", "failed");
     }
     printf("\n");
     cJSON_ArrayForEach (item, cJSON_GetObjectItemCaseSensitive(o, "splits"))

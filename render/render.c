@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* t3d-render: accepted objects to pictures from a set of views, in shards or folders. */
 #include <glob.h>
+#include <limits.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/file.h"
 #include "base/json.h"
@@ -128,13 +130,17 @@ static int add_json(struct result *res, int slot, const char *suffix, cJSON *j)
 }
 
 /* color: v00.png; the other passes: v00.depth.png and so on. */
-static int add_pictures(struct result *res, const struct t3d_views *v, struct t3d_arena *a)
+static int add_pictures(const struct render *r, struct result *res, const struct t3d_views *v,
+                        struct t3d_arena *a)
 {
+    char view[T3D_VIEW_NAME_SIZE], *name;
+
     for (size_t i = 0; i < v->n; i++)
         for (int k = 0; k < T3D_N_PASSES; k++) {
             const struct t3d_png *png = &v->picture[i].png[k];
-            char *name = k ? t3d_sprintf(a, "v%02zu.%s.png", i, t3d_pass_name[k])
-                           : t3d_sprintf(a, "v%02zu.png", i);
+            t3d_view_name(&r->set, i, view);
+            name = k ? t3d_sprintf(a, "%s.%s.png", view, t3d_pass_name[k])
+                     : t3d_sprintf(a, "%s.png", view);
             if (!name)
                 return -1;
             if (png->size)
@@ -157,7 +163,7 @@ static int build_result(const struct render *r, struct t3d_stage_item *item, str
     if (add_json(res, 1, "cameras.json",
                  t3d_cameras_json(&r->set, (uint32_t)r->conf->resolution, &v->normalisation)) < 0)
         return -1;
-    return add_pictures(res, v, &item->arena);
+    return add_pictures(r, res, v, &item->arena);
 }
 
 /* --- folders
@@ -272,6 +278,20 @@ static int save(void *ctx, struct t3d_manifest *m, struct t3d_stage_item *item, 
     if (status == T3D_OK)
         status = t3d_manifest_put_measures(m, num, "render", res->measures, err);
     return status;
+}
+
+/* Outputs that were deleted are made again. */
+static int have(void *ctx, const struct t3d_object *o)
+{
+    struct render *r = ctx;
+    char path[PATH_MAX];
+
+    if (r->to_shards && r->shards && !t3d_shards_has(r->shards, o->num))
+        return 0;
+    if (!r->to_dir)
+        return 1;
+    snprintf(path, sizeof path, "%s/%s/cameras.json", r->conf->output_dir, o->uid);
+    return access(path, F_OK) == 0;
 }
 
 static void done(void *ctx, struct t3d_stage_item *item)
@@ -475,7 +495,8 @@ static int render(struct render *r, struct t3d_manifest *m, struct t3d_err *err)
                               .words_matter = 1,
                               .work = work,
                               .save = save,
-                              .done = done};
+                              .done = done,
+                              .have = have};
     struct t3d_stage_summary summary = {0};
     cJSON *p = params(r);
     int status = T3D_OK;

@@ -367,9 +367,8 @@ static void report(struct run *x, const struct t3d_split_report *n)
                  t3d_split_name(t3d_splits_before(s, n->moved_first)),
                  t3d_split_name(t3d_splits_of(x->splits, n->moved_first)));
     if (n->conflicts)
-        t3d_warn("%llu objects keep a given split although a related object is given another: they "
-                 "leak; the "
-                 "first: %s, given %s, and %s, given otherwise",
+        t3d_info("%llu objects share geometry or group with one of another given split; given "
+                 "splits are kept; the first: %s, given %s, and %s",
                  (unsigned long long)n->conflicts, t3d_splits_uid(s, n->conflict_first),
                  t3d_split_name(t3d_splits_of(x->splits, n->conflict_first)),
                  t3d_splits_uid(s, t3d_splits_oldest(x->splits, n->conflict_first)));

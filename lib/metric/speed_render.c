@@ -80,7 +80,7 @@ static int emit_job(void *ctx, void *item, struct t3d_err *err)
     struct run *r = ctx;
     struct job *j = item;
     struct t3d_member member[64];
-    char name[64][8], key[33];
+    char name[64][12], key[33];
     double start = t3di_speed_now();
     int status = j->status;
 
@@ -88,7 +88,7 @@ static int emit_job(void *ctx, void *item, struct t3d_err *err)
         *err = j->err;
     snprintf(key, sizeof key, "%032zx", j->input);
     for (size_t i = 0; i < j->views.n && status == T3D_OK; i++) {
-        snprintf(name[i], sizeof name[i], "v%02zu.png", i);
+        snprintf(name[i], sizeof name[i], "v%02u.png", (unsigned)(i % 100));
         member[i] = (struct t3d_member){name[i], j->views.picture[i].png[0].data,
                                         j->views.picture[i].png[0].size};
         r->row->bytes += (double)member[i].size;
@@ -203,11 +203,11 @@ static int write_samples(const char *dir, const struct t3d_views *v, struct t3d_
 {
     struct t3d_shards *s = NULL;
     struct t3d_member member[64];
-    char name[64][8], key[33];
+    char name[64][12], key[33];
     int r = t3d_shards_open(&s, dir, 0, 1, err);
 
     for (size_t i = 0; i < v->n; i++) {
-        snprintf(name[i], sizeof name[i], "v%02zu.png", i);
+        snprintf(name[i], sizeof name[i], "v%02u.png", (unsigned)(i % 100));
         member[i] =
             (struct t3d_member){name[i], v->picture[i].png[0].data, v->picture[i].png[0].size};
         row->bytes += SHARD_SAMPLES * (double)member[i].size;

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* store/content.h -- objects/ab/<sha256>.<ending>: every file once, by content hash.
  *
- * An object of several files has also <content>.parts: the main file's sha256 in the first line, then
- * lines "sha256 size name", sorted bytewise, one for each external file by the name under which the main
- * file refers to it. The SHA-256 of this text is the object's content hash, so .parts files are named by
- * their own hash as all others are, and two objects may share a main file. For an object of one file the
- * content hash is the file's own.
+ * An object of several files has also <content>.parts: the main file's sha256 in the first line,
+ * then lines "sha256 size name", sorted bytewise, one for each external file by the name under
+ * which the main file refers to it. The SHA-256 of this text is the object's content hash, so
+ * .parts files are named by their own hash as all others are, and two objects may share a main
+ * file. For an object of one file the content hash is the file's own.
  *
  * All calls are atomic and may run in any number of threads and processes at once. */
 #ifndef T3D_STORE_CONTENT_H
@@ -20,7 +20,7 @@ struct t3d_arena;
 struct t3d_object;
 
 struct t3d_part {
-    const char *name;   /* as the main file refers to it */
+    const char *name; /* as the main file refers to it */
     char sha256[65];
     char ending[16];
     uint64_t size;
@@ -33,20 +33,22 @@ void t3d_content_ending(const char *name, char ending[16]);
 char *t3d_content_path(struct t3d_arena *a, const char *workspace, const char *sha256,
                        const char *ending);
 
-/* Copy (reflink or copy_file_range where the file system can, hash on the way) the open file fd into the
- * store: sha256 and size out. A file that is there with the right size is left alone. */
+/* Copy (reflink or copy_file_range where the file system can, hash on the way) the open file fd
+ * into the store: sha256 and size out. A file that is there with the right size is left alone. */
 int t3d_content_add_fd(const char *workspace, int fd, const char *name, const char *ending,
                        char sha256[65], uint64_t *size, struct t3d_err *err) T3D_MUST_CHECK;
 int t3d_content_add(const char *workspace, const void *data, size_t n, const char *ending,
                     char sha256[65], struct t3d_err *err) T3D_MUST_CHECK;
 
-/* Write the .parts file (nothing when n == 0) and give the content hash. part[].ending is not read: it
- * is the one of the name. A name with a control character is T3D_SKIP "bad-part-name". */
-int t3d_content_add_parts(const char *workspace, const char *main_sha256, const struct t3d_part *parts,
-                          size_t n, char content[65], struct t3d_err *err) T3D_MUST_CHECK;
-/* Read it by the object's content hash; n = 0 when there is none, that is for an object of one file. */
-int t3d_content_parts(const char *workspace, const char *content, struct t3d_part **parts, size_t *n,
-                      struct t3d_arena *a, struct t3d_err *err) T3D_MUST_CHECK;
+/* Write the .parts file (nothing when n == 0) and give the content hash. part[].ending is not read:
+ * it is the one of the name. A name with a control character is T3D_SKIP "bad-part-name". */
+int t3d_content_add_parts(const char *workspace, const char *main_sha256,
+                          const struct t3d_part *parts, size_t n, char content[65],
+                          struct t3d_err *err) T3D_MUST_CHECK;
+/* Read it by the object's content hash; n = 0 when there is none, that is for an object of one
+ * file. */
+int t3d_content_parts(const char *workspace, const char *content, struct t3d_part **parts,
+                      size_t *n, struct t3d_arena *a, struct t3d_err *err) T3D_MUST_CHECK;
 
 /* Open external file `name` of an object in the store (or fd for geom/import.h's resolver): -1 and
  * T3D_SKIP "missing-file" when .parts does not list it. ctx is a struct t3d_content_ctx. */
@@ -57,8 +59,8 @@ struct t3d_content_ctx {
 };
 int t3d_content_resolve(void *ctx, const char *name, struct t3d_err *err);
 
-/* Where an object lies: the path of its main file and the context for t3d_content_resolve, all in the
- * arena. */
+/* Where an object lies: the path of its main file and the context for t3d_content_resolve, all in
+ * the arena. */
 int t3d_content_locate(struct t3d_content_ctx *c, char **path, const char *workspace,
                        const struct t3d_object *o, struct t3d_arena *a,
                        struct t3d_err *err) T3D_MUST_CHECK;

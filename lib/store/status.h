@@ -3,8 +3,9 @@
  *
  * {"workspace","objects","captioned","splits":{"train":..},"stages":[{"stage","ok","rejected",
  * "reasons":{REASON:n},"failed","failures":{REASON:n},"other","claimed","to_do"}],"bytes":{"objects",
- * "renders"}}. Stages stand in the order of the chain; filter and render are always there. to_do counts
- * objects without a result of the stage that no stage has rejected. Bytes are those on the disk. */
+ * "renders"}}. Stages stand in the order of the chain; filter and render are always there. to_do
+ * counts objects without a result of the stage that no stage has rejected. Bytes are those on the
+ * disk. */
 #ifndef T3D_STORE_STATUS_H
 #define T3D_STORE_STATUS_H
 

@@ -4,9 +4,9 @@
 
 # same A B NAME: two files are equal.
 same() {
-	cmp "$1" "$2" >diff 2>&1
+	cmp "$1" "$2" >differ 2>&1
 	ok "$?" "$3"
-	[ ! -s diff ] || note "$(cat diff)"
+	[ ! -s differ ] || note "$(cat differ)"
 }
 
 expect_status 2 'no manifest is a usage error' t3d manifest list -C nowhere

@@ -113,7 +113,7 @@ q mix "UPDATE object SET split = 'test', split_given = 1, \"group\" = 'a' WHERE 
 expect_status 0 'a given split in a group' t3d -C mix splits --train 1 --val 0 --test 0
 is "$(q mix 'SELECT DISTINCT split FROM object WHERE num < 6')" test 'holds for the group'
 is "$(q mix 'SELECT split FROM object WHERE num IN (6, 7)' | paste -sd' ')" 'val train' 'two given ones are both kept'
-like "$err" '1 objects keep a given split although' 'and reported'
+like "$err" '1 objects share geometry or group with one of another given split' 'and reported'
 
 # --- records --------------------------------------------------------------------------------------------------
 q fresh "SELECT json_object('uid', uid, 'mine', num) FROM object ORDER BY num DESC LIMIT 5" >records
