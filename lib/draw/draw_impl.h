@@ -126,7 +126,7 @@ struct t3di_frag {
     uint32_t record; /* offset in records, in units of T3DI_BLOCK floats */
     uint16_t pixel;  /* in the tile, y * T3DI_TILE + x */
     uint8_t mask;    /* covered samples */
-    uint8_t unused;
+    uint8_t place;   /* samples at whose centroid it is shaded */
 };
 
 struct t3di_blend_frag {

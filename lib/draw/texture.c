@@ -3,7 +3,7 @@
  * decoding) over the exact area of the texel; where alpha counts, weighted by alpha. */
 #include "draw/draw_impl.h"
 
-#include <math.h>
+#include <pthread.h>
 
 #include "image/colour.h"
 
@@ -20,6 +20,23 @@ struct reducer {
 static uint32_t channel(uint32_t texel, int k)
 {
     return texel >> (8 * k) & 255u;
+}
+
+/* Linear light to the nearest sRGB code by a table fine enough that a code is off by at most a
+ * fifth. */
+enum { ENCODE_STEPS = 16384 };
+static uint8_t encode_table[ENCODE_STEPS + 1];
+static pthread_once_t encode_once = PTHREAD_ONCE_INIT;
+
+static void fill_encode_table(void)
+{
+    for (int k = 0; k <= ENCODE_STEPS; k++)
+        encode_table[k] = t3d_linear_to_srgb8((float)k / ENCODE_STEPS);
+}
+
+static uint32_t encode(float linear)
+{
+    return encode_table[(int)(linear * ENCODE_STEPS + 0.5f)];
 }
 
 /* Weighted mean of n texels. */
@@ -41,7 +58,7 @@ static uint32_t mean(const struct reducer *r, const uint32_t *texel, const float
     uint32_t out = (uint32_t)(alpha + 0.5f) << 24;
     for (int c = 0; c < 3; c++) {
         float x = !by_alpha ? sum[c] : alpha > 0.0f ? sum[c] / alpha : plain[c];
-        out |= (data ? (uint32_t)(x + 0.5f) : t3d_linear_to_srgb8(x)) << (8 * c);
+        out |= (data ? (uint32_t)(x + 0.5f) : encode(T3D_MIN(x, 1.0f))) << (8 * c);
     }
     return out;
 }
@@ -59,8 +76,44 @@ static int taps(uint32_t i, uint32_t from, uint32_t to, uint32_t *first, float w
     return n;
 }
 
+/* Mean of 2 x 2 texels whose alpha does not count as a weight. */
+static uint32_t mean4(const struct reducer *r, uint32_t a, uint32_t b, uint32_t c, uint32_t d)
+{
+    uint32_t alpha = ((a >> 24) + (b >> 24) + (c >> 24) + (d >> 24) + 2) / 4, out = alpha << 24;
+    for (int k = 0; k < 3; k++) {
+        uint32_t i = channel(a, k), j = channel(b, k), m = channel(c, k), n = channel(d, k);
+        if (r->kind == T3DI_MIP_DATA)
+            out |= (i + j + m + n + 2) / 4 << (8 * k);
+        else
+            out |= encode((r->linear[i] + r->linear[j] + r->linear[m] + r->linear[n]) * 0.25f)
+                   << (8 * k);
+    }
+    return out;
+}
+
+static void halve_even(const struct reducer *r, const struct plane *in, const struct plane *out)
+{
+    static const float quarter[4] = {0.25f, 0.25f, 0.25f, 0.25f};
+    int by_alpha = r->kind == T3DI_MIP_BLEND || r->kind == T3DI_MIP_MASK;
+    for (uint32_t y = 0; y < out->height; y++) {
+        const uint32_t *p = in->texel + (size_t)(2 * y) * in->stride, *q = p + in->stride;
+        uint32_t *o = out->texel + (size_t)y * out->stride;
+        for (uint32_t x = 0; x < out->width; x++, p += 2, q += 2) {
+            uint32_t t[4] = {p[0], p[1], q[0], q[1]};
+            if (t[0] == t[1] && t[2] == t[3] && t[0] == t[2])
+                o[x] = t[0];
+            else
+                o[x] = by_alpha ? mean(r, t, quarter, 4) : mean4(r, t[0], t[1], t[2], t[3]);
+        }
+    }
+}
+
 static void halve(const struct reducer *r, const struct plane *in, const struct plane *out)
 {
+    if (in->width == 2 * out->width && in->height == 2 * out->height) {
+        halve_even(r, in, out);
+        return;
+    }
     for (uint32_t y = 0; y < out->height; y++) {
         uint32_t y0, x0, texel[16];
         float wy[4], wx[4], weight[16];
@@ -191,6 +244,7 @@ int t3di_mips_new(struct t3di_mips **out, struct t3d_arena *a, const struct t3d_
                   enum t3di_mip_kind kind, int wrap_s, int wrap_t, float cutoff,
                   struct t3d_err *err)
 {
+    pthread_once(&encode_once, fill_encode_table);
     struct reducer r = {t3d_srgb_to_linear_table(), kind};
     struct plane top = {(uint32_t *)(void *)p->pixels, p->width, p->height, p->width};
     int owned = 0;

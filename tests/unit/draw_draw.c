@@ -165,7 +165,7 @@ static void sphere_has_its_depth_and_normals(void **state)
         }
     assert_true(inside > 10000);
     assert_true(worst_z < 4e-4);
-    assert_true(worst_n < 1.1);
+    assert_true(worst_n < 1.6);
     assert_true(fabs(c->measures.depth_min - (2.7 - .9)) < 1e-3);
     assert_true(c->measures.backfacing < 1e-4); /* snapping may turn a facet at the silhouette */
     assert_true(c->measures.touches_border == 0.0);
@@ -217,7 +217,7 @@ static void texels_come_out_as_they_are(void **state)
     struct t3d_canvas *c = draw(&d, T3D_PASS_COLOR | T3D_PASS_ALBEDO, &k, "studio");
     for (int y = 0; y < N; y++)
         for (int x = 0; x < N; x++)
-            for (int j = 0; j < 4 && x != y; j++) {
+            for (int j = 0; j < 4; j++) {
                 size_t at = 4 * (size_t)((y + (R - N) / 2) * R + x + (R - N) / 2) + (size_t)j;
                 assert_in_range(c->color[at],
                                 px[4 * (y * N + x) + j] - 1 < 0 ? 0 : px[4 * (y * N + x) + j] - 1,

@@ -116,7 +116,7 @@ static inline void collect(struct raster *r, int pixel, unsigned bits, vf z)
         for (int s = 0; s < T3DI_SAMPLES; s++)
             sum += mask >> s & 1 ? z[k * T3DI_SAMPLES + s] : 0.0f;
         v->blend[v->n_blend++] =
-            (struct t3di_blend_frag){{rec, (uint16_t)(pixel + k), (uint8_t)mask, 0},
+            (struct t3di_blend_frag){{rec, (uint16_t)(pixel + k), (uint8_t)mask, (uint8_t)mask},
                                      r->t->shader,
                                      r->t->id,
                                      sum / (float)__builtin_popcount(mask)};

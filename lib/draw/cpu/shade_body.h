@@ -358,8 +358,8 @@ VI void shade_batch(const struct t3di_view *v, const struct t3di_shader *sh,
         const struct t3di_frag *g = &f[i < n ? i : n - 1];
         record[i] = v->record + (size_t)g->record * T3DI_BLOCK;
         other |= g->record ^ first;
-        px[i] = (float)(g->pixel % T3DI_TILE) + t3di_centroid_x[g->mask];
-        py[i] = (float)(g->pixel / T3DI_TILE) + t3di_centroid_y[g->mask];
+        px[i] = (float)(g->pixel % T3DI_TILE) + t3di_centroid_x[g->place];
+        py[i] = (float)(g->pixel / T3DI_TILE) + t3di_centroid_y[g->place];
     }
     int uniform = other == 0;
     vf x = v_load(px) + (float)(tx * T3DI_TILE), y = v_load(py) + (float)(ty * T3DI_TILE);

@@ -28,17 +28,23 @@ VI int see_depth(const float *z, vf *low, vf *high)
     return 1;
 }
 
-static inline int add_fragment(struct t3di_view *v, size_t n, int pixel, unsigned mask, uint32_t id)
+static inline const struct t3di_shader *shader_of(const struct t3d_model *m, uint32_t id)
 {
-    const struct t3d_model *m = v->m;
+    return &m->shader[m->shader_of_draw[m->draw_of_triangle ? m->draw_of_triangle[id] : 0]];
+}
+
+/* mask: the samples it counts for; place: those at whose centroid it is shaded. */
+static inline int add_fragment(struct t3di_view *v, size_t n, int pixel, unsigned mask,
+                               unsigned place, uint32_t id)
+{
     uint32_t rec = t3di_record(v, id);
     if (!rec) {
         v->out_of_memory = 1;
         return -1;
     }
-    v->frag[n] = (struct t3di_frag){rec, (uint16_t)pixel, (uint8_t)mask, 0};
-    if (m->n_shaders > 1)
-        v->frag_shader[n] = m->shader_of_draw[m->draw_of_triangle[id]];
+    v->frag[n] = (struct t3di_frag){rec, (uint16_t)pixel, (uint8_t)mask, (uint8_t)place};
+    if (v->m->n_shaders > 1)
+        v->frag_shader[n] = (uint32_t)(shader_of(v->m, id) - v->m->shader);
     unsigned samples = (unsigned)__builtin_popcount(mask);
     v->sum.samples += samples;
     if (v->record[(size_t)rec * T3DI_BLOCK + 16 + 7] > 0.0f)
@@ -46,25 +52,75 @@ static inline int add_fragment(struct t3di_view *v, size_t n, int pixel, unsigne
     return 0;
 }
 
-/* One fragment for each triangle that is seen in a pixel. Returns their number. */
+/* Triangles that share a vertex have continuous uv, colours and normals there (vertices are split
+ * at seams and belong to one draw): in a pixel they can be shaded together, unless their normals
+ * are flat. */
+static inline int is_one_surface(const struct t3di_view *v, uint32_t a, uint32_t b)
+{
+    const uint32_t *p = v->m->scene->triangle[a], *q = v->m->scene->triangle[b];
+    int shared = 0;
+    for (int i = 0; i < 3; i++)
+        shared |= p[i] == q[0] || p[i] == q[1] || p[i] == q[2];
+    return shared && shader_of(v->m, a)->has_normal;
+}
+
+/* The fragments of a pixel where several triangles are seen: those of one surface become one,
+ * shaded on the triangle with most samples, at the centroid of all when that lies in or near it. */
+static inline size_t add_pixel(struct t3di_view *v, size_t n, int pixel, unsigned left)
+{
+    const uint32_t *id = v->id + (size_t)pixel * T3DI_SAMPLES;
+    uint32_t t[T3DI_SAMPLES];
+    unsigned mask[T3DI_SAMPLES];
+    int k = 0;
+    for (; left; k++) {
+        t[k] = id[__builtin_ctz(left)];
+        mask[k] = v_equal8(id, t[k]) & left;
+        left &= ~mask[k];
+    }
+    while (k > 0) {
+        int best = 0, rest = 0;
+        for (int i = 1; i < k; i++)
+            if (__builtin_popcount(mask[i]) > __builtin_popcount(mask[best]))
+                best = i;
+        uint32_t main = t[best];
+        unsigned own = mask[best], all = own;
+        for (int i = 0; i < k; i++) {
+            if (i == best)
+                continue;
+            if (is_one_surface(v, main, t[i])) {
+                all |= mask[i];
+                continue;
+            }
+            t[rest] = t[i], mask[rest++] = mask[i];
+        }
+        unsigned place = 2 * __builtin_popcount(own) >= __builtin_popcount(all) ? all : own;
+        if (add_fragment(v, n++, pixel, all, place, main) < 0)
+            return 0;
+        k = rest;
+    }
+    return n;
+}
+
+/* One fragment for each surface that is seen in a pixel. Returns their number. */
 static inline size_t find_fragments(struct t3di_view *v)
 {
     size_t n = 0;
     vf low = v_set(v->sum.iw_min), high = v_set(v->sum.iw_max);
-    for (int pixel = 0; pixel < T3DI_TILE_PIXELS; pixel++) {
+    for (int pixel = 0; pixel < T3DI_TILE_PIXELS && !v->out_of_memory; pixel++) {
         if (pixel % 8 == 0 && !see_depth(v->z + (size_t)pixel * T3DI_SAMPLES, &low, &high)) {
             pixel += 7;
             continue;
         }
         const uint32_t *id = v->id + (size_t)pixel * T3DI_SAMPLES;
         const uint32_t *z = (const uint32_t *)(const void *)(v->z + (size_t)pixel * T3DI_SAMPLES);
-        for (unsigned left = ~v_equal8(z, 0) & 255u; left;) {
-            uint32_t t = id[__builtin_ctz(left)];
-            unsigned mask = v_equal8(id, t) & left;
-            left &= ~mask;
-            if (add_fragment(v, n++, pixel, mask, t) < 0)
-                return 0;
-        }
+        unsigned covered = ~v_equal8(z, 0) & 255u;
+        if (!covered)
+            continue;
+        uint32_t first = id[__builtin_ctz(covered)];
+        if ((v_equal8(id, first) & covered) == covered)
+            add_fragment(v, n++, pixel, covered, covered, first);
+        else
+            n = add_pixel(v, n, pixel, covered);
     }
     for (int i = 0; i < W; i++) {
         v->sum.iw_min = T3D_MIN(v->sum.iw_min, low[i]);
@@ -99,7 +155,7 @@ static inline const struct t3di_frag *sort_by_shader(struct t3di_view *v, size_t
 static inline float weight_of(const struct t3di_view *v, const struct t3di_frag *f)
 {
     if (!v->n_blend)
-        return (float)__builtin_popcount(f->mask) * (1.0f / T3DI_SAMPLES);
+        return f->mask == 255 ? 1.0f : (float)__builtin_popcount(f->mask) * (1.0f / T3DI_SAMPLES);
     const float *t = v->through + (size_t)f->pixel * T3DI_SAMPLES;
     float sum = 0.0f;
     for (int s = 0; s < T3DI_SAMPLES; s++)
