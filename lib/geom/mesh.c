@@ -7,6 +7,9 @@
 
 #include "image/colour.h"
 
+/* Linear; the default of Blender's and most viewers' plain material. */
+#define T3DI_UNKNOWN_ALBEDO 0.8f
+
 struct t3d_material t3di_plain_material(void)
 {
     struct t3d_material m = t3d_material_default();
@@ -23,6 +26,11 @@ int t3di_one_draw(struct t3d_scene *s, struct t3d_arena *a, const struct t3d_mat
     if (!s->material || !s->draw)
         return t3d_err_nomem(err, "the material");
     s->material[0] = *m;
+    /* A surface of which no colour is known is light grey and not white: its shading stays visible.
+     */
+    if (!(flags & T3D_HAS_COLOR) && m->texture[T3D_TEX_BASE].image < 0)
+        for (int k = 0; k < 3; k++)
+            s->material[0].base[k] *= T3DI_UNKNOWN_ALBEDO;
     s->n_materials = 1;
     s->draw[0].n_triangles = s->n_triangles;
     s->draw[0].n_vertices = s->n_vertices;
