@@ -282,9 +282,15 @@ int t3d_draw(struct t3d_canvas *c, const struct t3d_model *m, const struct t3d_c
     aim(v, camera);
     if (make_room(v) < 0)
         return t3d_err_nomem(err, "view");
-    clear(c);
+    memset(v->nanoseconds, 0, sizeof v->nanoseconds);
+    uint64_t start = t3di_clock();
     use->transform(v);
-    if (t3di_setup(v) < 0)
+    uint64_t transformed = t3di_clock();
+    v->nanoseconds[T3DI_TRANSFORM] = transformed - start;
+    r = t3di_setup(v);
+    v->nanoseconds[T3DI_SETUP] = t3di_clock() - transformed;
+    clear(c);
+    if (r < 0)
         return t3d_err_nomem(err, "triangles of a view");
     for (int ty = 0; ty < v->n_tiles; ty++)
         for (int tx = 0; tx < v->n_tiles; tx++) {
@@ -294,7 +300,9 @@ int t3d_draw(struct t3d_canvas *c, const struct t3d_model *m, const struct t3d_c
         }
     if (v->out_of_memory)
         return t3d_err_nomem(err, "fragments of a view");
+    start = t3di_clock();
     t3di_bleed(v);
     measure(c);
+    v->nanoseconds[T3DI_RESOLVE] += t3di_clock() - start;
     return T3D_OK;
 }

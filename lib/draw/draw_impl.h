@@ -10,6 +10,7 @@
 
 #include <stddef.h>
 #include <stdint.h>
+#include <time.h>
 
 #include "base/arena.h"
 #include "draw/draw.h"
@@ -135,7 +136,26 @@ struct t3di_blend_frag {
     float iw;
 };
 
+/* Where the time of a view goes: measured always (four clock readings a tile), read by tests/bench.
+ */
+enum t3di_phase {
+    T3DI_TRANSFORM,
+    T3DI_SETUP,
+    T3DI_RASTER, /* and finding the fragments */
+    T3DI_SHADE,
+    T3DI_RESOLVE, /* and the colour under alpha 0 */
+    T3DI_N_PHASE
+};
+
+static inline uint64_t t3di_clock(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
+}
+
 struct t3di_view {
+    uint64_t nanoseconds[T3DI_N_PHASE];
     const struct t3d_model *m;
     const struct t3d_light *light;
     struct t3d_canvas *c;

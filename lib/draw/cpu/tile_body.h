@@ -409,10 +409,13 @@ static inline void tile(struct t3di_view *v, int tx, int ty)
 {
     int width = T3D_MIN(T3DI_TILE, (int)v->c->resolution - tx * T3DI_TILE);
     int height = T3D_MIN(T3DI_TILE, (int)v->c->resolution - ty * T3DI_TILE);
+    uint64_t t0 = t3di_clock();
     memset(v->z, 0, sizeof(float) * T3DI_TILE_PIXELS * T3DI_SAMPLES);
     v->n_blend = 0;
     raster_tile(v, tx, ty);
     size_t n = find_fragments(v);
+    uint64_t t1 = t3di_clock();
+    v->nanoseconds[T3DI_RASTER] += t1 - t0;
     if (v->out_of_memory)
         return;
     for (int k = 0; k < T3DI_N_PASS; k++)
@@ -425,11 +428,14 @@ static inline void tile(struct t3di_view *v, int tx, int ty)
         composite_blend(v);
     }
     shade_opaque(v, tx, ty, n);
+    uint64_t t2 = t3di_clock();
+    v->nanoseconds[T3DI_SHADE] += t2 - t1;
     for (int k = 0; k < T3DI_N_PASS; k++)
         if (v->c->passes & pass_bit[k])
             resolve_pass(v, k, tx, ty, width, height);
     if (v->c->depth)
         resolve_depth(v, tx, ty, width, height);
+    v->nanoseconds[T3DI_RESOLVE] += t3di_clock() - t2;
 }
 
 #endif
