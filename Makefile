@@ -42,6 +42,12 @@ PKGS := libpng libjpeg libwebp libdeflate sqlite3 libcjson libcrypto libseccomp
 PKG_CFLAGS := $(shell pkg-config --cflags $(PKGS))
 PKG_LIBS   := $(shell pkg-config --libs $(PKGS))
 OPENMP     := -fopenmp
+# oneDNN has no .pc file in Debian; without it the matrix products are our own loops. DNNL=no leaves it out.
+DNNL ?= $(shell echo '\#include <dnnl.h>' | $(CC) -E -x c - >/dev/null 2>&1 && echo yes)
+ifeq ($(DNNL),yes)
+PKG_CFLAGS += -DT3D_HAVE_DNNL
+PKG_LIBS   += -ldnnl
+endif
 
 CPPFLAGS_ALL = -Ilib -D_GNU_SOURCE -include base/banned.h $(PKG_CFLAGS) $(CPPFLAGS)
 CFLAGS_ALL   = -std=c17 -g $(WARN) $(HARDEN) $(OPENMP) $(OPT.$(config)) $(CFLAGS)
@@ -53,6 +59,8 @@ LIB_SRC  := $(sort $(wildcard lib/*/*.c lib/*/cpu/*.c))
 HEADERS  := $(sort $(wildcard lib/*/*.h lib/*/*/*.h))
 TOOL_SRC := $(sort $(wildcard $(STAGES:%=%/*.c)))
 UNIT_SRC := $(sort $(wildcard tests/unit/*.c))
+UNIT64_SRC := $(sort $(wildcard tests/unit64/*.c))
+NUM_SRC  := $(sort $(wildcard lib/num/*.c lib/num/cpu/*.c))
 FUZZ_SRC := $(sort $(wildcard tests/fuzz/*.c))
 BENCH_SRC := $(sort $(wildcard tests/bench/*.c))
 TESTS    := $(sort $(wildcard tests/tool/*.t tests/pipe/*.t))
@@ -61,7 +69,11 @@ LONG     := $(sort $(wildcard tests/long/*.t))
 LIB_OBJ := $(LIB_SRC:%.c=$(B)/obj/%.o)
 LIB     := $(B)/libt3d.a
 TOOLS   := $(B)/t3d $(foreach t,$(TOOL_SRC:.c=),$(B)/t3d-$(notdir $(t)))
-UNITS   := $(UNIT_SRC:tests/unit/%.c=$(B)/unit/%)
+UNITS64 := $(UNIT64_SRC:tests/unit64/%.c=$(B)/unit/%64)
+UNITS   := $(UNIT_SRC:tests/unit/%.c=$(B)/unit/%) $(UNITS64)
+# The numerics core once more in double: the truth that its gradients are tested against.
+LIB64     := $(B)/libt3d64.a
+LIB64_OBJ := $(NUM_SRC:%.c=$(B)/obj64/%.o)
 FUZZERS := $(FUZZ_SRC:tests/fuzz/%.c=$(B)/fuzz/%)
 BENCHES := $(BENCH_SRC:tests/bench/%.c=$(B)/bench/%)
 
@@ -83,13 +95,19 @@ say = $(if $(V),,@printf '  %-5s %s\n' '$(1)' '$(patsubst build/%,%,$@)';)
 $(TOOLS) $(UNITS) $(BENCHES):
 	@mkdir -p $(@D)
 	$(call say,LINK)$(CC) $(LDFLAGS_ALL) -o $@ $(filter %.o %.a,$^) $(if $(filter $(UNITS),$@),-lcmocka) $(LDLIBS_ALL)
-$(UNITS): $(B)/unit/%: $(B)/obj/tests/unit/%.o $(LIB)
+$(filter-out $(UNITS64),$(UNITS)): $(B)/unit/%: $(B)/obj/tests/unit/%.o $(LIB)
+$(UNITS64): $(B)/unit/%64: $(B)/obj64/tests/unit64/%.o $(LIB64) $(LIB)
 $(BENCHES): $(B)/bench/%: $(B)/obj/tests/bench/%.o $(LIB)
 $(FUZZERS): $(B)/fuzz/%: $(B)/obj/tests/fuzz/%.o $(LIB)
 	@mkdir -p $(@D)
 	$(call say,LINK)$(CC) $(LDFLAGS_ALL) -fsanitize=fuzzer -o $@ $^ $(LDLIBS_ALL)
 $(LIB): $(LIB_OBJ) $(B)/list
 	$(call say,AR)rm -f $@ && ar rcs $@ $(filter %.o,$^)
+$(LIB64): $(LIB64_OBJ) $(B)/list
+	$(call say,AR)rm -f $@ && ar rcs $@ $(filter %.o,$^)
+$(B)/obj64/%.o: %.c $(B)/flags
+	@mkdir -p $(@D)
+	$(call say,CC)$(CC) $(CPPFLAGS_ALL) -DT3D_REAL_DOUBLE $(CFLAGS_ALL) $(call isa,$<) -MMD -MP -c -o $@ $<
 $(B)/obj/%.o: %.c $(B)/flags
 	@mkdir -p $(@D)
 	$(call say,CC)$(CC) $(CPPFLAGS_ALL) $(CFLAGS_ALL) $(call isa,$<) -MMD -MP -c -o $@ $<

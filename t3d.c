@@ -15,6 +15,7 @@
 #include "base/version.h"
 #include "draw/draw.h"
 #include "image/version.h"
+#include "num/version.h"
 #include "store/status.h"
 #include "store/version.h"
 
@@ -218,8 +219,9 @@ static int version(void *conf, struct t3d_err *err)
     (void)err;
     printf("t3d %s\n", T3D_VERSION);
     printf("compiler   %s, %s\n", t3d_compiler(), t3d_build_class());
-    printf("libraries  %s, %s\n           %s, %s\n", t3d_base_libraries(), t3d_sandbox_libraries(),
-           t3d_store_libraries(), t3d_image_libraries());
+    printf("libraries  %s, %s\n           %s, %s\n           %s\n", t3d_base_libraries(),
+           t3d_sandbox_libraries(), t3d_store_libraries(), t3d_image_libraries(),
+           t3d_num_libraries());
     printf("processor  %d threads, %s\n", t3d_cpu_count(), t3d_draw_isa());
     printf("sandbox    %s\n", sandbox_state());
     return T3D_OK;

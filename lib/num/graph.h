@@ -1,0 +1,110 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* num/graph.h -- one static graph per (model, batch shape): built once by plain calls, planned into
+ * one arena, run as a flat list.
+ *
+ *     struct t3d_graph *g = t3d_graph_new(T3D_CPU, threads);
+ *     struct t3d_ref x = t3d_graph_input(g, "x", shape), w = t3d_graph_param(g, "w", wshape);
+ *     struct t3d_ref y = t3d_matmul(g, x, w, b, T3D_ACT_GELU);
+ *     struct t3d_ref loss = t3d_mse(g, y, target);
+ *     if (t3d_graph_build(g, &(struct t3d_plan){.loss = loss}, err) < 0) ...
+ *     t3d_graph_forward(g, err);  t3d_graph_backward(g, err);
+ *     t3d_adamw_step(opt, g, ...);
+ *
+ * Building calls never fail at once: the first error sticks to the graph and t3d_graph_build
+ * reports it with the node's name, so that a model reads like its paper. After build nothing is
+ * allocated. Gradients of parameters accumulate until t3d_graph_zero_grad. */
+#ifndef T3D_NUM_GRAPH_H
+#define T3D_NUM_GRAPH_H
+
+#include "num/op.h"
+
+struct t3d_graph;
+
+struct t3d_ref {
+    int32_t node, out;
+}; /* a value in the graph; node -1 = none */
+#define T3D_NONE ((struct t3d_ref){-1, 0})
+
+struct t3d_graph *t3d_graph_new(enum t3d_backend backend, int threads); /* NULL = out of memory */
+void t3d_graph_free(struct t3d_graph *g);
+
+/* Sources. Names are unique; they are those of checkpoints. */
+struct t3d_ref t3d_graph_input(struct t3d_graph *g, const char *name, struct t3d_shape s);
+struct t3d_ref t3d_graph_param(struct t3d_graph *g, const char *name, struct t3d_shape s);
+/* Frozen: data stays the caller's (an mmap'd file) and must live as long as the graph; no gradient.
+ */
+struct t3d_ref t3d_graph_constant(struct t3d_graph *g, const char *name, struct t3d_shape s,
+                                  const void *data);
+
+/* Any op. attr is copied. Optional inputs are T3D_NONE (the call then has in[i] = NULL). */
+struct t3d_ref t3d_graph_node(struct t3d_graph *g, const struct t3d_op *op, const void *attr,
+                              const struct t3d_ref *in, int n_in);
+/* The same memory under another shape (as many elements): no copy, no step. */
+struct t3d_ref t3d_graph_view(struct t3d_graph *g, struct t3d_ref r, struct t3d_shape s);
+/* Output k of a node with several. */
+struct t3d_ref t3d_graph_output(struct t3d_ref node, int k);
+/* Name of the nodes made from now on ("blocks.3"), for messages and the profile. */
+void t3d_graph_scope(struct t3d_graph *g, const char *fmt, ...) T3D_PRINTF(2, 3);
+/* What a constructor has to complain about; the first complaint is the one reported. */
+struct t3d_ref t3d_graph_fail(struct t3d_graph *g, const char *fmt, ...) T3D_PRINTF(2, 3);
+struct t3d_shape t3d_graph_shape(const struct t3d_graph *g, struct t3d_ref r);
+/* The value survives until the next forward (otherwise its memory is reused). A value that no node
+ * reads is kept anyway. */
+void t3d_graph_keep(struct t3d_graph *g, struct t3d_ref r);
+/* Values made and used only between begin and end are not kept for backward but computed again
+ * (gradient checkpointing: Chen et al., "Training Deep Nets with Sublinear Memory Cost", 2016). */
+void t3d_graph_recompute_begin(struct t3d_graph *g);
+void t3d_graph_recompute_end(struct t3d_graph *g);
+
+struct t3d_plan {
+    struct t3d_ref loss; /* scalar; T3D_NONE = forward only */
+    int check_finite;    /* the op and node that first makes a NaN or infinity is named */
+    int profile;         /* time each node */
+    int poison;          /* tests: the arena is filled with NaN before each forward */
+};
+int t3d_graph_build(struct t3d_graph *g, const struct t3d_plan *plan,
+                    struct t3d_err *err) T3D_MUST_CHECK;
+
+struct t3d_graph_size {
+    size_t arena_bytes;     /* values and gradients after planning */
+    size_t unplanned_bytes; /* the same if each had memory of its own */
+    size_t param_bytes, work_bytes, state_bytes;
+    double forward_flops, backward_flops;
+    int n_nodes, n_params;
+};
+void t3d_graph_size(const struct t3d_graph *g, struct t3d_graph_size *s);
+
+int t3d_graph_forward(struct t3d_graph *g, struct t3d_err *err) T3D_MUST_CHECK;
+int t3d_graph_backward(struct t3d_graph *g, struct t3d_err *err) T3D_MUST_CHECK; /* d loss = 1 */
+void t3d_graph_zero_grad(struct t3d_graph *g);
+
+/* Host memory of a value (inputs and params: write before forward; kept values: read after it) and
+ * of a parameter's gradient. CPU: the place itself. */
+void *t3d_graph_data(struct t3d_graph *g, struct t3d_ref r);
+t3d_real *t3d_graph_grad(struct t3d_graph *g, struct t3d_ref r);
+struct t3d_ref t3d_graph_find(const struct t3d_graph *g, const char *name); /* params and inputs */
+/* All parameters (or gradients) are one block in the order of their making, each padded with zeros
+ * to 64 bytes: what an optimiser works on. */
+t3d_real *t3d_graph_param_block(struct t3d_graph *g, int64_t *n);
+t3d_real *t3d_graph_grad_block(struct t3d_graph *g, int64_t *n);
+int t3d_graph_n_params(const struct t3d_graph *g);
+struct t3d_ref t3d_graph_param_at(const struct t3d_graph *g, int i, const char **name);
+
+/* One row a node, in the order of their making; seconds are sums since build (plan.profile). */
+struct t3d_graph_row {
+    const char *name, *op;
+    double forward_s, backward_s, flops;
+};
+int t3d_graph_n_rows(const struct t3d_graph *g);
+struct t3d_graph_row t3d_graph_row_at(const struct t3d_graph *g, int i);
+
+/* Where the plan has put things: for tests and pictures of the plan. */
+struct t3d_graph_slot {
+    size_t offset, bytes;
+    int first, last; /* steps; last includes the reading one */
+    int in_place_of; /* slot whose memory this one goes on with, or -1 */
+};
+int t3d_graph_n_slots(const struct t3d_graph *g);
+struct t3d_graph_slot t3d_graph_slot_at(const struct t3d_graph *g, int i);
+
+#endif

@@ -1,0 +1,81 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* num/ops.h -- the operations, as calls that build a graph.
+ *
+ * Shapes: B batch, T tokens, D width; "..." any leading axes. An argument that may be T3D_NONE is
+ * marked optional. Gradients flow into every real input unless it says otherwise. Errors stick to
+ * the graph (graph.h). */
+#ifndef T3D_NUM_OPS_H
+#define T3D_NUM_OPS_H
+
+#include "num/graph.h"
+
+enum t3d_act {
+    T3D_ACT_NONE,
+    T3D_ACT_GELU,       /* x Phi(x), by erf */
+    T3D_ACT_GELU_TANH,  /* its tanh form */
+    T3D_ACT_QUICK_GELU, /* x sigmoid(1.702 x), CLIP's */
+    T3D_ACT_SILU,
+    T3D_ACT_RELU
+};
+
+/* y (..., N) = act(x (..., K) w (N, K)^T + bias (N)) + residual (..., N); bias and residual
+ * optional. A constant w is packed once. */
+struct t3d_ref t3d_matmul(struct t3d_graph *g, struct t3d_ref x, struct t3d_ref w,
+                          struct t3d_ref bias, enum t3d_act act);
+struct t3d_ref t3d_matmul_add(struct t3d_graph *g, struct t3d_ref x, struct t3d_ref w,
+                              struct t3d_ref bias, enum t3d_act act, struct t3d_ref residual);
+/* y (..., M, N) = scale a (..., M, K) b (..., K, N), b (..., N, K) when transpose_b; the leading
+ * axes are equal. */
+struct t3d_ref t3d_batch_matmul(struct t3d_graph *g, struct t3d_ref a, struct t3d_ref b,
+                                int transpose_b, double scale);
+
+struct t3d_attention {
+    int heads;
+    int causal;   /* token i sees 0..i (with fewer queries than keys: counted from the end) */
+    double scale; /* 0 = 1 / sqrt(D / heads) */
+};
+/* softmax(scale q k^T + bias) v by heads: q (B, Tq, D), k and v (B, Tk, D) -> (B, Tq, D).
+ * mask (B, Tk) of integers, optional: keys that are 0 are not seen; a query that sees no key gives
+ * 0. bias, optional: (heads, Tq, Tk), or (B, heads, Tq, Tk). */
+struct t3d_ref t3d_attend(struct t3d_graph *g, struct t3d_ref q, struct t3d_ref k, struct t3d_ref v,
+                          struct t3d_ref mask, struct t3d_ref bias,
+                          const struct t3d_attention *attr);
+/* The same from one tensor qkv (B, T, 3 D) = q | k | v. */
+struct t3d_ref t3d_attend_packed(struct t3d_graph *g, struct t3d_ref qkv, struct t3d_ref mask,
+                                 struct t3d_ref bias, const struct t3d_attention *attr);
+
+/* Over the last axis; gamma, beta (D) optional. */
+struct t3d_ref t3d_layer_norm(struct t3d_graph *g, struct t3d_ref x, struct t3d_ref gamma,
+                              struct t3d_ref beta, double eps);
+struct t3d_ref t3d_rms_norm(struct t3d_graph *g, struct t3d_ref x, struct t3d_ref gamma,
+                            double eps);
+/* x (B, C, ...) over groups of C / groups channels; gamma, beta (C) optional. */
+struct t3d_ref t3d_group_norm(struct t3d_graph *g, struct t3d_ref x, struct t3d_ref gamma,
+                              struct t3d_ref beta, int groups, double eps);
+/* Rows of the last axis to length 1: x / sqrt(sum x^2 + eps). */
+struct t3d_ref t3d_unit_rows(struct t3d_graph *g, struct t3d_ref x, double eps);
+
+/* Broadcasting as in NumPy: axes are matched from the last, a size of 1 repeats. */
+struct t3d_ref t3d_add(struct t3d_graph *g, struct t3d_ref a, struct t3d_ref b);
+struct t3d_ref t3d_sub(struct t3d_graph *g, struct t3d_ref a, struct t3d_ref b);
+struct t3d_ref t3d_mul(struct t3d_graph *g, struct t3d_ref a, struct t3d_ref b);
+struct t3d_ref t3d_div(struct t3d_graph *g, struct t3d_ref a, struct t3d_ref b);
+
+struct t3d_ref t3d_linear(struct t3d_graph *g, struct t3d_ref x, double scale, double offset);
+struct t3d_ref t3d_gelu(struct t3d_graph *g, struct t3d_ref x);
+struct t3d_ref t3d_gelu_tanh(struct t3d_graph *g, struct t3d_ref x);
+struct t3d_ref t3d_quick_gelu(struct t3d_graph *g, struct t3d_ref x);
+struct t3d_ref t3d_silu(struct t3d_graph *g, struct t3d_ref x);
+struct t3d_ref t3d_relu(struct t3d_graph *g, struct t3d_ref x);
+struct t3d_ref t3d_sigmoid(struct t3d_graph *g, struct t3d_ref x);
+struct t3d_ref t3d_tanh(struct t3d_graph *g, struct t3d_ref x);
+struct t3d_ref t3d_exp(struct t3d_graph *g, struct t3d_ref x);
+struct t3d_ref t3d_log(struct t3d_graph *g, struct t3d_ref x);
+struct t3d_ref t3d_softplus(struct t3d_graph *g, struct t3d_ref x);
+struct t3d_ref t3d_clamp(struct t3d_graph *g, struct t3d_ref x, double low, double high);
+struct t3d_ref t3d_softmax(struct t3d_graph *g, struct t3d_ref x); /* over the last axis */
+
+/* Every op of this file, for tests and benches; ends with NULL. */
+extern const struct t3d_op *const t3d_ops[];
+
+#endif

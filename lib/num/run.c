@@ -1,0 +1,355 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Memory and execution of a planned graph. */
+#include <math.h>
+#include <omp.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <time.h>
+
+#include "num/graph_impl.h"
+
+/* --- memory --------------------------------------------------------------------------------- */
+
+enum { HUGE_PAGE = 2 << 20 };
+
+/* Zeroed; large blocks lie on huge pages, which saves the TLB misses of long passes. */
+static unsigned char *block(size_t bytes)
+{
+    size_t whole = (bytes + HUGE_PAGE - 1) / HUGE_PAGE * HUGE_PAGE;
+    void *p;
+
+    if (bytes < HUGE_PAGE) {
+        p = aligned_alloc(64, T3D_MAX(t3di_round(bytes), 64));
+        if (p)
+            memset(p, 0, T3D_MAX(t3di_round(bytes), 64));
+        return p;
+    }
+    p = aligned_alloc(HUGE_PAGE, whole);
+    if (p) {
+        madvise(p, whole, MADV_HUGEPAGE); /* only a wish */
+        memset(p, 0, whole);
+    }
+    return p;
+}
+
+static int allocate(struct t3d_graph *g, struct t3d_err *err)
+{
+    g->arena = block(g->arena_bytes);
+    g->inputs = block(g->input_bytes);
+    g->params = block(g->param_bytes);
+    g->grads = block(g->plan.loss.node >= 0 ? g->param_bytes : 0);
+    if (!g->arena || !g->inputs || !g->params || !g->grads)
+        return t3d_err_set(err, T3D_FAIL, "out-of-memory",
+                           "out of memory: the graph needs %.1f MiB for values and %.1f MiB for "
+                           "parameters: use a smaller batch",
+                           (double)g->arena_bytes / (1 << 20), (double)g->param_bytes / (1 << 19));
+    return T3D_OK;
+}
+
+/* --- pointers ------------------------------------------------------------------------------- */
+
+static void *at_slot(const struct t3d_graph *g, int slot)
+{
+    return slot < 0 ? NULL : g->arena + g->slot[slot].offset;
+}
+
+static void *at_value(const struct t3d_graph *g, int value, enum t3di_phase phase)
+{
+    const struct t3di_value *v = &g->value[g->value[value].root];
+
+    switch (v->kind) {
+    case T3DI_INPUT:
+        return g->inputs + v->offset;
+    case T3DI_PARAM:
+        return g->params + v->offset;
+    case T3DI_CONSTANT:
+        return (void *)(uintptr_t)v->given;
+    case T3DI_INNER:
+        break;
+    }
+    return at_slot(g, phase != T3DI_FORWARD && v->dropped ? v->again : v->slot);
+}
+
+static void *at_grad(const struct t3d_graph *g, int value)
+{
+    const struct t3di_value *v = &g->value[g->value[value].root];
+
+    return v->kind == T3DI_PARAM ? g->grads + v->offset : at_slot(g, v->grad);
+}
+
+static void bind_forward(struct t3d_graph *g, struct t3di_step *s)
+{
+    const struct t3di_node *n = &g->node[s->node];
+
+    s->call = n->call;
+    for (int j = 0; j < n->call.n_in; j++)
+        s->call.in[j] = n->in[j] < 0 ? NULL : at_value(g, n->in[j], s->phase);
+    for (int k = 0; k < n->op->n_out; k++) {
+        const struct t3di_value *v = &g->value[n->value + k];
+
+        s->call.out[k] = at_slot(g, s->phase == T3DI_AGAIN ? v->again : v->slot);
+    }
+    s->call.work = at_slot(g, s->work);
+}
+
+/* Does another input before j share its gradient? */
+static int same_before(const struct t3d_graph *g, const struct t3di_node *n, int j)
+{
+    for (int i = 0; i < j; i++)
+        if (n->in[i] >= 0 && g->value[n->in[i]].root == g->value[n->in[j]].root)
+            return 1;
+    return 0;
+}
+
+static int same_after(const struct t3d_graph *g, const struct t3di_node *n, int j)
+{
+    for (int i = j + 1; i < n->call.n_in; i++)
+        if (n->in[i] >= 0 && g->value[n->in[i]].root == g->value[n->in[j]].root)
+            return 1;
+    return 0;
+}
+
+/* begun[root]: something was added to its gradient already. */
+static void bind_backward(struct t3d_graph *g, struct t3di_step *s, unsigned char *begun)
+{
+    const struct t3di_node *n = &g->node[s->node];
+    struct t3d_call *c = &s->call;
+
+    *c = n->call;
+    for (int j = 0; j < c->n_in; j++) {
+        const struct t3di_value *v = n->in[j] < 0 ? NULL : &g->value[g->value[n->in[j]].root];
+        int fresh;
+
+        c->in[j] = v && n->op->backward_reads_in >> j & 1 ? at_value(g, n->in[j], s->phase) : NULL;
+        c->grad_in[j] = v && v->needs_grad ? at_grad(g, n->in[j]) : NULL;
+        if (!c->grad_in[j])
+            continue;
+        fresh = v->kind != T3DI_PARAM && !begun[v - g->value] && !same_before(g, n, j);
+        if (fresh && (!(n->op->sets_grad >> j & 1) || same_after(g, n, j)))
+            s->zero |= 1u << j;
+        else
+            c->grad_fresh[j] = fresh;
+    }
+    for (int j = 0; j < c->n_in; j++)
+        if (c->grad_in[j])
+            begun[g->value[n->in[j]].root] = 1;
+    for (int k = 0; k < n->op->n_out; k++) {
+        c->out[k] = n->op->backward_reads_out >> k & 1 ? at_value(g, n->value + k, s->phase) : NULL;
+        c->grad_out[k] = g->value[n->value + k].flow ? at_grad(g, n->value + k) : NULL;
+    }
+    c->work = at_slot(g, s->work);
+}
+
+/* prepare gets the forward's pointers and the gradients that backward will want. */
+static int prepare_step(struct t3d_graph *g, struct t3di_step *s, struct t3d_err *err)
+{
+    struct t3di_node *n = &g->node[s->node];
+    const struct t3d_op_backend *b = &n->op->backend[g->backend];
+    struct t3d_call c = s->call;
+    int r = T3D_OK;
+
+    if (!b->forward)
+        r = t3d_err_set(err, T3D_USAGE, "bad-graph", "it has no forward on this back end");
+    else if (b->prepare) {
+        memcpy(c.grad_in, n->call.grad_in, sizeof c.grad_in);
+        memcpy(c.grad_fresh, n->call.grad_fresh, sizeof c.grad_fresh);
+        r = b->prepare(&c, err);
+    }
+    n->call.state = c.state;
+    n->call.state_bytes = c.state_bytes;
+    if (r < 0)
+        t3d_err_prefix(err, "%s", n->name);
+    return r;
+}
+
+static int prepare(struct t3d_graph *g, struct t3d_err *err)
+{
+    int r = T3D_OK;
+
+    for (int i = g->n_forward; i < g->n_steps; i++)
+        if (g->step[i].phase == T3DI_BACKWARD) {
+            struct t3di_node *n = &g->node[g->step[i].node];
+
+            memcpy(n->call.grad_in, g->step[i].call.grad_in, sizeof n->call.grad_in);
+            memcpy(n->call.grad_fresh, g->step[i].call.grad_fresh, sizeof n->call.grad_fresh);
+        }
+    for (int i = 0; i < g->n_forward && r == T3D_OK; i++)
+        r = prepare_step(g, &g->step[i], err);
+    for (int i = 0; i < g->n_steps; i++)
+        g->step[i].call.state = g->node[g->step[i].node].call.state;
+    return r;
+}
+
+int t3di_bind(struct t3d_graph *g, struct t3d_err *err)
+{
+    unsigned char *begun = t3d_alloc(&g->memory, (size_t)g->n_values + 1, 1);
+    int threads = omp_get_max_threads();
+    int r = begun ? allocate(g, err) : t3d_err_nomem(err, "the graph");
+
+    if (r < 0)
+        return r;
+    if (g->plan.loss.node >= 0)
+        begun[g->value[g->node[g->plan.loss.node].value + g->plan.loss.out].root] = 1;
+    for (int i = 0; i < g->n_steps; i++) {
+        if (g->step[i].phase == T3DI_BACKWARD)
+            bind_backward(g, &g->step[i], begun);
+        else
+            bind_forward(g, &g->step[i]);
+    }
+    omp_set_num_threads(g->threads);
+    r = prepare(g, err);
+    omp_set_num_threads(threads);
+    return r;
+}
+
+void t3di_unbind(struct t3d_graph *g)
+{
+    for (int i = 0; i < g->n_nodes; i++) {
+        struct t3di_node *n = &g->node[i];
+
+        if (n->op && n->call.state && n->op->backend[g->backend].release)
+            n->op->backend[g->backend].release(n->call.state);
+    }
+    free(g->arena);
+    free(g->inputs);
+    free(g->params);
+    free(g->grads);
+}
+
+/* --- running -------------------------------------------------------------------------------- */
+
+static double now(void)
+{
+    struct timespec t;
+
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
+/* x * 0 is NaN for infinities and NaN, and 0 otherwise. */
+static int is_finite(const t3d_real *x, int64_t n)
+{
+    t3d_real sum = 0;
+
+    for (int64_t i = 0; i < n; i++)
+        sum += x[i] * 0;
+    return !isnan(sum);
+}
+
+static int check_step(const struct t3d_graph *g, const struct t3di_step *s, struct t3d_err *err)
+{
+    const struct t3d_call *c = &s->call;
+    int backward = s->phase == T3DI_BACKWARD;
+    int n = backward ? c->n_in : c->n_out;
+
+    for (int i = 0; i < n; i++) {
+        const struct t3d_shape *shape = backward ? &c->in_shape[i] : &c->out_shape[i];
+        const t3d_real *x = backward ? c->grad_in[i] : c->out[i];
+
+        if (x && shape->type == T3D_REAL && !is_finite(x, t3d_shape_count(shape)))
+            return t3d_err_set(err, T3D_FAIL, "not-finite",
+                               "%s: %s %d has a NaN or infinity, the first in this run",
+                               g->node[s->node].name, backward ? "gradient of input" : "output", i);
+    }
+    return T3D_OK;
+}
+
+static void seed_loss(struct t3d_graph *g, int node)
+{
+    int value = g->node[g->plan.loss.node].value + g->plan.loss.out;
+    const struct t3di_value *v = &g->value[g->value[value].root];
+
+    if (v->node == node)
+        *(t3d_real *)at_grad(g, value) = 1;
+}
+
+static int run_step(struct t3d_graph *g, struct t3di_step *s, struct t3d_err *err)
+{
+    struct t3di_node *n = &g->node[s->node];
+    const struct t3d_op_backend *b = &n->op->backend[g->backend];
+    double start = g->plan.profile ? now() : 0;
+    int backward = s->phase == T3DI_BACKWARD, r;
+
+    if (backward)
+        seed_loss(g, s->node);
+    for (int j = 0; s->zero && j < s->call.n_in; j++)
+        if (s->zero >> j & 1)
+            memset(s->call.grad_in[j], 0,
+                   (size_t)t3d_shape_count(&s->call.in_shape[j]) * sizeof(t3d_real));
+    r = backward ? b->backward(&s->call, err) : b->forward(&s->call, err);
+    if (g->plan.profile)
+        n->seconds[s->phase != T3DI_FORWARD] += now() - start;
+    if (r < 0) {
+        t3d_err_prefix(err, "%s", n->name);
+        return r;
+    }
+    return g->plan.check_finite ? check_step(g, s, err) : T3D_OK;
+}
+
+static int run_steps(struct t3d_graph *g, int from, int to, struct t3d_err *err)
+{
+    int threads = omp_get_max_threads(), r = T3D_OK;
+
+    omp_set_num_threads(g->threads);
+    for (int i = from; i < to && r >= 0; i++)
+        r = run_step(g, &g->step[i], err);
+    omp_set_num_threads(threads);
+    return r < 0 ? r : T3D_OK;
+}
+
+int t3d_graph_forward(struct t3d_graph *g, struct t3d_err *err)
+{
+    int r;
+
+    if (!g->built)
+        return t3d_err_set(err, T3D_USAGE, "bad-graph", "the graph is not built");
+    if (g->plan.poison)
+        memset(g->arena, 0xff, g->arena_bytes); /* all bits set is a NaN of either type */
+    r = run_steps(g, 0, g->n_forward, err);
+    g->ready = r == T3D_OK;
+    return r;
+}
+
+int t3d_graph_backward(struct t3d_graph *g, struct t3d_err *err)
+{
+    if (!g->built || g->plan.loss.node < 0)
+        return t3d_err_set(err, T3D_USAGE, "bad-graph", "the graph was not built with a loss");
+    if (!g->ready)
+        return t3d_err_set(err, T3D_USAGE, "bad-graph",
+                           "backward needs a forward before it, once for each");
+    g->ready = 0;
+    return run_steps(g, g->n_forward, g->n_steps, err);
+}
+
+void t3d_graph_zero_grad(struct t3d_graph *g)
+{
+    if (g->built && g->plan.loss.node >= 0)
+        memset(g->grads, 0, g->param_bytes);
+}
+
+void *t3d_graph_data(struct t3d_graph *g, struct t3d_ref r)
+{
+    if (!g->built || r.node < 0 || r.node >= g->n_nodes)
+        return NULL;
+    return at_value(g, g->node[r.node].value + r.out, T3DI_FORWARD);
+}
+
+t3d_real *t3d_graph_grad(struct t3d_graph *g, struct t3d_ref r)
+{
+    if (!g->built || r.node < 0 || r.node >= g->n_nodes || g->plan.loss.node < 0 ||
+        g->value[g->value[g->node[r.node].value + r.out].root].kind != T3DI_PARAM)
+        return NULL;
+    return at_grad(g, g->node[r.node].value + r.out);
+}
+
+t3d_real *t3d_graph_param_block(struct t3d_graph *g, int64_t *n)
+{
+    *n = (int64_t)(g->param_bytes / sizeof(t3d_real));
+    return g->built ? (t3d_real *)g->params : NULL;
+}
+
+t3d_real *t3d_graph_grad_block(struct t3d_graph *g, int64_t *n)
+{
+    *n = (int64_t)(g->param_bytes / sizeof(t3d_real));
+    return g->built && g->plan.loss.node >= 0 ? (t3d_real *)g->grads : NULL;
+}
