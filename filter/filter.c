@@ -206,6 +206,13 @@ static void decide(const struct filter *f, struct t3d_stage_item *item, const cJ
     const char *license = item->object.license;
     double value;
 
+    /* Later stages can do nothing with it. */
+    if (!c->views && t3d_json_num(m, "triangles", 0) == 0) {
+        item->code = T3D_STATE_REJECT;
+        t3d_err_value(&item->err, T3D_SKIP, "no-triangles", 0, "%s: the object has no triangles",
+                      item->object.uid);
+        return;
+    }
     for (int i = f->first; i < f->end; i++) {
         if (!t3d_rule_breaks(&rules[i], c->limit[i], m, &value))
             continue;

@@ -53,6 +53,7 @@ is "$(state quad.obj)" 'reject too-few-polygons' 'too few polygons'
 is "$(t3d manifest list | jq -r 'select(.source=="quad.obj") | .stages.filter.value')" 2 'with the value'
 t3d filter -q
 is "$(state quad.obj)" 'ok ' 'without thresholds it passes'
+is "$(state points.obj)" 'reject no-triangles' 'an object without triangles never does'
 t3d filter -q --license-allow 'CC-*'
 is "$(state cube.obj)" 'reject license' 'an unknown licence is not CC'
 uid=$(t3d manifest list | jq -r 'select(.source=="cube.obj") | .uid')
