@@ -200,19 +200,36 @@ static int license_allowed(const struct t3d_list *allow, const char *license)
     return 0;
 }
 
+/* Rejects an object that no later stage can do anything with, by what the reader met first. */
+static int reject_nothing(struct t3d_stage_item *item, const cJSON *m)
+{
+    const char *first = cJSON_GetStringValue(cJSON_GetObjectItem(m, "first_bad"));
+    double bad = t3d_json_num(m, "n_bad_primitives", 0);
+
+    if (t3d_json_num(m, "triangles", 0) == 0 && bad > 0)
+        t3d_err_value(&item->err, T3D_SKIP, first && *first ? first : "no-triangles", bad,
+                      "%s: the object has no triangles, since %g of its primitives cannot be used",
+                      item->object.uid, bad);
+    else if (t3d_json_num(m, "triangles", 0) == 0)
+        t3d_err_value(&item->err, T3D_SKIP, "no-triangles", 0, "%s: the object has no triangles",
+                      item->object.uid);
+    else if (t3d_json_num(m, "radius", 0) == 0)
+        t3d_err_value(&item->err, T3D_SKIP, "no-extent", 0,
+                      "%s: all triangles of the object lie in one point", item->object.uid);
+    else
+        return 0;
+    item->code = T3D_STATE_REJECT;
+    return 1;
+}
+
 static void decide(const struct filter *f, struct t3d_stage_item *item, const cJSON *m)
 {
     const struct conf *c = f->conf;
     const char *license = item->object.license;
     double value;
 
-    /* Later stages can do nothing with it. */
-    if (!c->views && t3d_json_num(m, "triangles", 0) == 0) {
-        item->code = T3D_STATE_REJECT;
-        t3d_err_value(&item->err, T3D_SKIP, "no-triangles", 0, "%s: the object has no triangles",
-                      item->object.uid);
+    if (!c->views && reject_nothing(item, m))
         return;
-    }
     for (int i = f->first; i < f->end; i++) {
         if (!t3d_rule_breaks(&rules[i], c->limit[i], m, &value))
             continue;
@@ -237,13 +254,15 @@ static void decide(const struct filter *f, struct t3d_stage_item *item, const cJ
 /* --- the stage
  * ---------------------------------------------------------------------------------------- */
 
-/* Stored measures go with the item, so that a change of thresholds only decides anew. */
+/* Stored measures go with the item, so that a change of thresholds only decides anew; --redo takes
+ * none. */
 static int load(void *ctx, struct t3d_manifest *m, struct t3d_stage_item *item, struct t3d_err *err)
 {
     const struct filter *f = ctx;
     const char *stage = f->conf->views ? "render" : "filter";
     cJSON *stored = NULL;
-    int r = t3d_manifest_find_measures(m, item->object.num, stage, &stored, err);
+    int again = f->conf->common.redo && !f->conf->views;
+    int r = again ? T3D_OK : t3d_manifest_find_measures(m, item->object.num, stage, &stored, err);
 
     if (r < 0)
         return r;

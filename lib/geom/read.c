@@ -166,6 +166,5 @@ int t3d_read_scene(struct t3d_scene *s, struct t3d_arena *a, const struct t3d_so
         if (!formats[i].looks && strcasecmp(ending, formats[i].ending) == 0)
             return formats[i].read(s, a, src, flags, err);
     return t3d_err_set(err, T3D_SKIP, "unknown-format",
-                       "'%s' is no 3D file that can be read: its bytes look like %s",
-                       src->name ? src->name : "?", other_format(src));
+                       "no 3D file that can be read: its bytes look like %s", other_format(src));
 }
