@@ -127,7 +127,7 @@ int t3di_setup_clipped(struct t3di_view *v, uint32_t id, uint32_t shader)
     }
     for (int k = 2; k < n; k++) {
         int32_t tx[3] = {x[0], x[k - 1], x[k]}, ty[3] = {y[0], y[k - 1], y[k]};
-        if (t3di_add_triangle(v, id, shader, tx, ty, plane) < 0)
+        if (t3di_add_triangle(v, id, shader, tx, ty, NULL, plane) < 0)
             return -1;
     }
     return 0;

@@ -210,7 +210,7 @@ int t3di_setup(struct t3di_view *v);
 /* Clip against the near plane and the guard band and add what is left. */
 int t3di_setup_clipped(struct t3di_view *v, uint32_t id, uint32_t shader);
 int t3di_add_triangle(struct t3di_view *v, uint32_t id, uint32_t shader, const int32_t x[3],
-                      const int32_t y[3], const float plane[5]);
+                      const int32_t y[3], const float iw[3], const float known[5]);
 /* beta_i(x, y) = c + dx (x - anchor) + dy (y - anchor) with attribute/w = sum of attribute_i
  * beta_i. */
 void t3di_clip_planes(const struct t3di_view *v, uint32_t id, double anchor_x, double anchor_y,

@@ -42,33 +42,6 @@ static void pixel_range(int32_t lo, int32_t hi, int32_t last, int32_t *p0, int32
         *p1 = last;
 }
 
-/* plane: 1/w at the anchor, d/dx, d/dy, anchor x, anchor y; NULL = computed from iw of the corners.
- */
-int t3di_add_triangle(struct t3di_view *v, uint32_t id, uint32_t shader, const int32_t x[3],
-                      const int32_t y[3], const float plane[5])
-{
-    int32_t last = (int32_t)v->c->resolution - 1, px0, px1, py0, py1;
-    pixel_range(T3D_MIN(T3D_MIN(x[0], x[1]), x[2]), T3D_MAX(T3D_MAX(x[0], x[1]), x[2]), last, &px0,
-                &px1);
-    pixel_range(T3D_MIN(T3D_MIN(y[0], y[1]), y[2]), T3D_MAX(T3D_MAX(y[0], y[1]), y[2]), last, &py0,
-                &py1);
-    int64_t area = (int64_t)(x[1] - x[0]) * (y[2] - y[0]) - (int64_t)(y[1] - y[0]) * (x[2] - x[0]);
-    if (px0 > px1 || py0 > py1 || area == 0)
-        return 0;
-    if (v->n_tri == v->cap_tri &&
-        grow((void **)&v->tri, &v->cap_tri, v->n_tri + 1, sizeof *v->tri) < 0)
-        return -1;
-    struct t3di_tri *t = &v->tri[v->n_tri++];
-    int b = area > 0 ? 1 : 2, c = 3 - b;
-    t->x[0] = x[0], t->x[1] = x[b], t->x[2] = x[c];
-    t->y[0] = y[0], t->y[1] = y[b], t->y[2] = y[c];
-    t->z0 = plane[0], t->zx = plane[1], t->zy = plane[2];
-    t->ax = plane[3], t->ay = plane[4];
-    t->id = id, t->shader = shader;
-    t->px0 = (int16_t)px0, t->px1 = (int16_t)px1, t->py0 = (int16_t)py0, t->py1 = (int16_t)py1;
-    return 0;
-}
-
 /* Screen triangles thinner than 1/16 of a snapping step have no usable gradients. */
 static int too_thin(double area, const int32_t x[3], const int32_t y[3])
 {
@@ -92,12 +65,44 @@ static void depth_plane(float plane[5], const int32_t x[3], const int32_t y[3], 
     plane[2] = (float)((z2 * x1 - z1 * x2) / area * 256.0);
 }
 
+/* known: 1/w at the anchor, d/dx, d/dy, anchor x, anchor y; NULL = computed from iw of the corners.
+ */
+int t3di_add_triangle(struct t3di_view *v, uint32_t id, uint32_t shader, const int32_t x[3],
+                      const int32_t y[3], const float iw[3], const float known[5])
+{
+    int32_t last = (int32_t)v->c->resolution - 1, px0, px1, py0, py1;
+    pixel_range(T3D_MIN(T3D_MIN(x[0], x[1]), x[2]), T3D_MAX(T3D_MAX(x[0], x[1]), x[2]), last, &px0,
+                &px1);
+    pixel_range(T3D_MIN(T3D_MIN(y[0], y[1]), y[2]), T3D_MAX(T3D_MAX(y[0], y[1]), y[2]), last, &py0,
+                &py1);
+    int64_t area = (int64_t)(x[1] - x[0]) * (y[2] - y[0]) - (int64_t)(y[1] - y[0]) * (x[2] - x[0]);
+    if (px0 > px1 || py0 > py1 || area == 0)
+        return 0;
+    if (v->n_tri == v->cap_tri &&
+        grow((void **)&v->tri, &v->cap_tri, v->n_tri + 1, sizeof *v->tri) < 0)
+        return -1;
+    float plane[5];
+    if (known)
+        memcpy(plane, known, sizeof plane);
+    else
+        depth_plane(plane, x, y, iw);
+    struct t3di_tri *t = &v->tri[v->n_tri++];
+    int b = area > 0 ? 1 : 2, c = 3 - b;
+    t->x[0] = x[0], t->x[1] = x[b], t->x[2] = x[c];
+    t->y[0] = y[0], t->y[1] = y[b], t->y[2] = y[c];
+    t->z0 = plane[0], t->zx = plane[1], t->zy = plane[2];
+    t->ax = plane[3], t->ay = plane[4];
+    t->id = id, t->shader = shader;
+    t->px0 = (int16_t)px0, t->px1 = (int16_t)px1, t->py0 = (int16_t)py0, t->py1 = (int16_t)py1;
+    return 0;
+}
+
 static int setup_draw(struct t3di_view *v, const struct t3d_draw *d, uint32_t shader)
 {
     const uint32_t(*triangle)[3] = (const uint32_t(*)[3])v->m->scene->triangle;
     for (uint32_t id = d->first_triangle; id < d->first_triangle + d->n_triangles; id++) {
         const uint32_t *i = triangle[id];
-        float iw[3] = {v->iw[i[0]], v->iw[i[1]], v->iw[i[2]]}, plane[5];
+        float iw[3] = {v->iw[i[0]], v->iw[i[1]], v->iw[i[2]]};
         if (iw[0] <= 0.0f || iw[1] <= 0.0f || iw[2] <= 0.0f) {
             if (t3di_setup_clipped(v, id, shader) < 0)
                 return -1;
@@ -105,8 +110,7 @@ static int setup_draw(struct t3di_view *v, const struct t3d_draw *d, uint32_t sh
         }
         int32_t x[3] = {v->sx[i[0]], v->sx[i[1]], v->sx[i[2]]};
         int32_t y[3] = {v->sy[i[0]], v->sy[i[1]], v->sy[i[2]]};
-        depth_plane(plane, x, y, iw);
-        if (t3di_add_triangle(v, id, shader, x, y, plane) < 0)
+        if (t3di_add_triangle(v, id, shader, x, y, iw, NULL) < 0)
             return -1;
     }
     return 0;
@@ -196,22 +200,35 @@ static void corner_planes(const struct t3di_view *v, uint32_t id, double anchor[
     beta[2][1] = -iw[2] * y1 * s, beta[2][2] = iw[2] * x1 * s;
 }
 
-/* Where the three planes of attribute k of a block lie. */
-static void put(float *block, int k, const double beta[3][3], double a0, double a1, double a2)
+/* Attributes of the three corners in the order of a record's blocks: 8 floats each. */
+struct corners {
+    float a[3][24];
+};
+
+static void put_array(struct corners *q, int k, const uint32_t i[3], const float *a, size_t stride,
+                      int n, float factor)
 {
-    for (int j = 0; j < 3; j++) {
-        double all = beta[0][j] + beta[1][j] + beta[2][j];
-        block[8 * j + k] = (float)(a0 * all + (a1 - a0) * beta[1][j] + (a2 - a0) * beta[2][j]);
-    }
+    for (int c = 0; c < 3; c++)
+        for (int j = 0; j < n; j++)
+            q->a[c][k + j] = factor * a[i[c] * stride + (size_t)j];
 }
 
-static void put_array(float *block, int k, const double beta[3][3], const uint32_t i[3],
-                      const float *a, size_t stride, int n, float factor)
+/* Planes of attribute/w: a0 sum(beta) + (a1 - a0) beta1 + (a2 - a0) beta2, so that what is equal at
+ * all corners stays exact. */
+static void put_planes(float *record, int n_blocks, const struct corners *q,
+                       const double beta[3][3])
 {
-    for (int j = 0; j < n; j++)
-        put(block, k + j, beta, (double)(factor * a[i[0] * stride + (size_t)j]),
-            (double)(factor * a[i[1] * stride + (size_t)j]),
-            (double)(factor * a[i[2] * stride + (size_t)j]));
+    for (int j = 0; j < 3; j++) {
+        float all = (float)(beta[0][j] + beta[1][j] + beta[2][j]);
+        float b1 = (float)beta[1][j], b2 = (float)beta[2][j];
+        for (int block = 0; block < n_blocks; block++) {
+            float *out = record + block * T3DI_BLOCK + 8 * j;
+            const float *a0 = q->a[0] + 8 * block, *a1 = q->a[1] + 8 * block,
+                        *a2 = q->a[2] + 8 * block;
+            for (int k = 0; k < 8; k++)
+                out[k] = a0[k] * all + (a1[k] - a0[k]) * b1 + (a2[k] - a0[k]) * b2;
+        }
+    }
 }
 
 /* Geometric normal, of unit length, towards the eye; returns 1 when the triangle faces away. */
@@ -236,23 +253,23 @@ static int facing_normal(const struct t3di_view *v, const uint32_t i[3], float g
 /* Vertex normals, turned as a whole to the side that is seen (glTF 2.0 section 3.9.4 "Double
  * sided"; where stored normals and winding disagree, the visible side is lit all the same). Returns
  * the sign. */
-static float put_normals(const struct t3di_view *v, float *block, const double beta[3][3],
-                         const uint32_t i[3], int has_normal, const float g[3])
+static float put_normals(const struct t3di_view *v, struct corners *q, const uint32_t i[3],
+                         int has_normal, const float g[3])
 {
-    float n[3][3], dot = 0.0f;
+    float dot = 0.0f;
     for (int c = 0; c < 3; c++) {
         const float *s = has_normal ? v->m->scene->normal[i[c]] : g;
         if (s[0] * s[0] + s[1] * s[1] + s[2] * s[2] < 1e-12f)
             s = g;
         for (int k = 0; k < 3; k++) {
-            n[c][k] = s[k];
+            q->a[c][4 + k] = s[k];
             dot += s[k] * g[k];
         }
     }
     float sign = dot < 0.0f ? -1.0f : 1.0f;
-    for (int k = 0; k < 3; k++)
-        put(block, 4 + k, beta, (double)(sign * n[0][k]), (double)(sign * n[1][k]),
-            (double)(sign * n[2][k]));
+    for (int c = 0; c < 3; c++)
+        for (int k = 0; k < 3; k++)
+            q->a[c][4 + k] *= sign;
     return sign;
 }
 
@@ -265,24 +282,20 @@ static int uv_area_negative(const struct t3d_scene *s, const uint32_t i[3], int 
     return du1 * dv2 - du2 * dv1 < 0.0f;
 }
 
-static void put_tangents(const struct t3di_view *v, float *block, const double beta[3][3],
-                         const uint32_t i[3], uint32_t draw, const struct t3di_shader *sh,
-                         float sign)
+/* Returns the handedness. */
+static float put_tangents(const struct t3di_view *v, struct corners *q, const uint32_t i[3],
+                          uint32_t draw, const struct t3di_shader *sh, float sign)
 {
     const struct t3d_scene *s = v->m->scene;
-    float hand;
-    if (v->m->tangent_computed && v->m->tangent_computed[draw]) {
-        int set = sh->uv_set[sh->texture[T3D_TEX_NORMAL].uv];
-        int negative = uv_area_negative(s, i, set);
-        put_array(block + T3DI_BLOCK, 0, beta, i, v->m->tangent[negative][0], 3, 3, sign);
-        /* v runs down the picture and the bitangent up it: a chart that is not mirrored has a
-         * negative area in (u, v) and handedness +1 (glTF 2.0 section 3.7.2.1). */
-        hand = negative ? 1.0f : -1.0f;
-    } else {
-        put_array(block + T3DI_BLOCK, 0, beta, i, s->tangent[0], 4, 3, sign);
-        hand = s->tangent[i[0]][3] < 0.0f ? -1.0f : 1.0f;
+    if (!v->m->tangent_computed || !v->m->tangent_computed[draw]) {
+        put_array(q, 8, i, s->tangent[0], 4, 3, sign);
+        return sign * (s->tangent[i[0]][3] < 0.0f ? -1.0f : 1.0f);
     }
-    block[7] = hand * sign;
+    int negative = uv_area_negative(s, i, sh->uv_set[sh->texture[T3D_TEX_NORMAL].uv]);
+    put_array(q, 8, i, v->m->tangent[negative][0], 3, 3, sign);
+    /* v runs down the picture and the bitangent up it: a chart that is not mirrored has a
+     * negative area in (u, v) and handedness +1 (glTF 2.0 section 3.7.2.1). */
+    return sign * (negative ? 1.0f : -1.0f);
 }
 
 uint32_t t3di_record(struct t3di_view *v, uint32_t id)
@@ -298,22 +311,22 @@ uint32_t t3di_record(struct t3di_view *v, uint32_t id)
         return 0;
     uint32_t at = (uint32_t)v->n_record;
     v->n_record += sh->n_blocks;
-    float *r = v->record + (size_t)at * T3DI_BLOCK, g[3];
-    memset(r, 0, (size_t)sh->n_blocks * T3DI_BLOCK * sizeof *r);
+    float *r = v->record + (size_t)at * T3DI_BLOCK, g[3], hand = 0.0f;
     const uint32_t *i = s->triangle[id];
     double anchor[2], beta[3][3];
+    struct corners q = {{{0}}};
     corner_planes(v, id, anchor, beta);
-    put(r, 0, (const double(*)[3])beta, 1.0, 1.0, 1.0);
+    q.a[0][0] = q.a[1][0] = q.a[2][0] = 1.0f;
     int away = facing_normal(v, i, g);
-    float sign = put_normals(v, r, (const double(*)[3])beta, i, (flags & T3D_HAS_NORMAL) != 0, g);
-    r[3] = (float)anchor[0], r[8 + 3] = (float)anchor[1];
-    r[16 + 7] = (float)away;
+    float sign = put_normals(v, &q, i, (flags & T3D_HAS_NORMAL) != 0, g);
     for (int k = 0; k < sh->n_uv; k++)
-        put_array(k ? r + 2 * T3DI_BLOCK : r, k ? 2 * (k - 1) : 1, (const double(*)[3])beta, i,
-                  s->uv[sh->uv_set[k]][0], 2, 2, 1.0f);
+        put_array(&q, k ? 16 + 2 * (k - 1) : 1, i, s->uv[sh->uv_set[k]][0], 2, 2, 1.0f);
     if (sh->has_color)
-        put_array(r + T3DI_BLOCK, 4, (const double(*)[3])beta, i, s->color[0], 4, 4, 1.0f);
+        put_array(&q, 12, i, s->color[0], 4, 4, 1.0f);
     if (sh->has_tangent)
-        put_tangents(v, r, (const double(*)[3])beta, i, draw, sh, sign);
+        hand = put_tangents(v, &q, i, draw, sh, sign);
+    put_planes(r, sh->n_blocks, &q, (const double(*)[3])beta);
+    r[3] = (float)anchor[0], r[8 + 3] = (float)anchor[1];
+    r[7] = hand, r[16 + 7] = (float)away;
     return v->record_of[id] = at;
 }

@@ -105,6 +105,8 @@ static inline size_t add_pixel(struct t3di_view *v, size_t n, int pixel, unsigne
 static inline size_t find_fragments(struct t3di_view *v)
 {
     size_t n = 0;
+    uint64_t away = 0;
+    uint32_t last = UINT32_MAX; /* the triangle that filled the pixel before, as most do */
     vf low = v_set(v->sum.iw_min), high = v_set(v->sum.iw_max);
     for (int pixel = 0; pixel < T3DI_TILE_PIXELS && !v->out_of_memory; pixel++) {
         if (pixel % 8 == 0 && !see_depth(v->z + (size_t)pixel * T3DI_SAMPLES, &low, &high)) {
@@ -117,10 +119,24 @@ static inline size_t find_fragments(struct t3di_view *v)
         if (!covered)
             continue;
         uint32_t first = id[__builtin_ctz(covered)];
-        if ((v_equal8(id, first) & covered) == covered)
+        if (covered == 255 && first == last && v_equal8(id, first) == 255) {
+            v->frag[n] = (struct t3di_frag){v->frag[n - 1].record, (uint16_t)pixel, 255, 255};
+            if (v->m->n_shaders > 1)
+                v->frag_shader[n] = v->frag_shader[n - 1];
+            n++;
+            v->sum.samples += T3DI_SAMPLES;
+            v->sum.backfacing += away;
+            continue;
+        }
+        if ((v_equal8(id, first) & covered) == covered) {
+            uint64_t before = v->sum.backfacing;
             add_fragment(v, n++, pixel, covered, covered, first);
-        else
+            last = first;
+            away = v->sum.backfacing > before ? T3DI_SAMPLES : 0;
+        } else {
             n = add_pixel(v, n, pixel, covered);
+            last = UINT32_MAX;
+        }
     }
     for (int i = 0; i < W; i++) {
         v->sum.iw_min = T3D_MIN(v->sum.iw_min, low[i]);
