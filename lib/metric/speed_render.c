@@ -222,16 +222,31 @@ static int write_samples(const char *dir, const struct t3d_views *v, struct t3d_
     return r;
 }
 
-static int decode_sample(const struct t3d_sample *s, struct t3d_arena *a, struct t3d_err *err)
+/* All pictures of a sample, on all threads. */
+static int decode_sample(const struct t3d_sample *s, int threads, struct t3d_err *err)
 {
-    int r = T3D_OK;
+    int status = T3D_OK;
 
-    for (size_t i = 0; i < s->n && r == T3D_OK; i++) {
-        struct t3d_image_info info;
-        uint8_t *pixels;
-        r = t3d_image_decode(&info, &pixels, a, s->member[i].data, s->member[i].size, err);
+#pragma omp parallel num_threads(threads)
+    {
+        struct t3d_arena a = {0};
+#pragma omp for schedule(dynamic)
+        for (size_t i = 0; i < s->n; i++) {
+            struct t3d_image_info info;
+            uint8_t *pixels;
+            struct t3d_err mine;
+            int r =
+                t3d_image_decode(&info, &pixels, &a, s->member[i].data, s->member[i].size, &mine);
+            t3d_arena_reset(&a);
+#pragma omp critical
+            if (r < 0) {
+                status = r;
+                *err = mine;
+            }
+        }
+        t3d_arena_free(&a);
     }
-    return r;
+    return status;
 }
 
 int t3di_speed_shards(struct t3d_speed *b, struct t3d_speed_row *row, struct t3d_err *err)
@@ -253,7 +268,7 @@ int t3di_speed_shards(struct t3d_speed *b, struct t3d_speed_row *row, struct t3d
     if (r == T3D_OK)
         r = t3d_shard_reader_open(&reader, t3d_sprintf(&b->arena, "%s/000000.tar", dir), err);
     while (r == T3D_OK && (r = t3d_shard_reader_next(reader, &sample, &a, err)) == T3D_OK) {
-        r = decode_sample(&sample, &a, err);
+        r = decode_sample(&sample, b->threads, err);
         t3d_arena_reset(&a);
     }
     row->phase_s[1] = t3di_speed_now() - start;
