@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "draw/draw_impl.h"
+#include "draw/draw.h"
 
 #include <math.h>
 #include <pthread.h>
+
+#include "draw/draw_impl.h"
 
 /* ---- samples
  * ------------------------------------------------------------------------------------- */

@@ -18,6 +18,7 @@
 #define W 16
 #else
 #define W 8
+#pragma GCC diagnostic ignored "-Wpsabi" /* no vector crosses a call; see the Makefile too */
 #endif
 
 #define VI static inline __attribute__((always_inline, unused))
