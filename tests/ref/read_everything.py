@@ -136,7 +136,8 @@ def read_shards(folder, records):
             names = {"%s.png" % v["name"] for v in c["views"]}
             if not names <= set(sample) or json.loads(sample["json"]).get("uid") != record["uid"]:
                 wrong["webdataset"].append(record["source"])
-            if record.get("caption") is not None and sample["txt"].decode() != record["caption"]:
+            captions = record.get("captions") or [record["caption"]] if record.get("caption") is not None else []
+            if sample["txt"].decode() != "".join(c + "\n" for c in captions):
                 wrong["caption"].append(record["source"])
             for name in sample:
                 if name.endswith(".png"):
