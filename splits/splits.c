@@ -14,6 +14,8 @@
 #include "store/split.h"
 #include "store/split_rows.h"
 
+enum { MAX_WARNINGS = 10 }; /* the rest is in the manifest and in --rejects */
+
 enum { FORMAT_VERSION = 1 };
 
 struct conf {
@@ -165,7 +167,10 @@ static int refuse(struct run *x, const char *uid, const char *status, const stru
     cJSON *record;
     int bad, r;
 
-    t3d_warn("%s", why->msg);
+    if (x->failed + x->refused < MAX_WARNINGS)
+        t3d_warn("%s", why->msg);
+    else if (x->failed + x->refused == MAX_WARNINGS)
+        t3d_warn("--rejects shows the other objects that are left out");
     if (strcmp(status, "fail") == 0)
         x->failed++;
     else

@@ -3,6 +3,7 @@
 
 #include <dirent.h>
 #include <errno.h>
+#include <inttypes.h>
 #include <sys/stat.h>
 
 #include "base/arena.h"
@@ -208,11 +209,30 @@ static int check_tar(struct check *k, const char *path, struct t3d_err *err)
     int r = t3d_shard_check(path, &why);
 
     k->c->shards++;
-    if (r == T3D_SKIP)
-        return tell(k, why.reason, NULL, path, why.msg, err);
-    if (r < 0 && err)
+    if (r == T3D_SKIP) {
+        char text[sizeof why.msg + 64];
+        snprintf(text, sizeof text, "%s: delete it and run render again", why.msg);
+        r = tell(k, why.reason, NULL, path, text, err);
+    } else if (r < 0 && err) {
         *err = why;
+    }
     return r < 0 ? r : check_entries(k, path, err);
+}
+
+/* A run that was stopped: what its journal names waits in the .part and is no loss. */
+static int check_journal(struct check *k, const char *path, struct t3d_err *err)
+{
+    FILE *f = fopen(path, "re");
+    char line[256];
+    int64_t num;
+
+    while (f && fgets(line, sizeof line, f))
+        if (sscanf(line, "{\"num\":%" SCNd64 ",", &num) == 1 && num >= 0 && num <= k->max_num)
+            k->in_shards[num / 8] |= (uint8_t)(1u << num % 8);
+    if (f)
+        fclose(f);
+    return tell(k, "leftover", NULL, path,
+                "unfinished shard of a run that was stopped: run the same command again", err);
 }
 
 /* Objects that are rendered, if shards were made at all (render may write folders only). */
@@ -252,8 +272,7 @@ static int check_name(struct check *k, const char *path, const char *name, int s
     if (!shards)
         return T3D_OK;
     if (strcmp(ending, "journal") == 0)
-        return tell(k, "leftover", NULL, path,
-                    "unfinished shard of a run that was stopped: run the same command again", err);
+        return check_journal(k, path, err);
     return strcmp(ending, "tar") == 0 ? check_tar(k, path, err) : T3D_OK;
 }
 

@@ -370,7 +370,8 @@ int t3d_content_verify(const char *workspace, const char *sha256, const char *en
     if (fd >= 0)
         close(fd);
     if (r == T3D_OK && strcmp(found, sha256) != 0)
-        r = t3d_err_set(err, T3D_SKIP, "modified", "'%s' holds %.12s..., not what its name says",
+        r = t3d_err_set(err, T3D_SKIP, "modified",
+                        "'%s' holds %.12s..., not what its name says: delete it and fetch it again",
                         path, found);
     t3d_arena_free(&a);
     return r;

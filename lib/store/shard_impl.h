@@ -50,4 +50,7 @@ int t3di_part_finish(struct t3di_part *p, struct t3d_err *err) T3D_MUST_CHECK;
 int t3di_index_have(const char *idx, const char *tar, int64_t shard,
                     uint8_t have[T3D_SHARD_OBJECTS], struct t3d_err *err) T3D_MUST_CHECK;
 
+/* 1 when the bytes are a PNG whose chunks all have the checksum that stands behind them. */
+int t3di_png_sound(const uint8_t *data, size_t size);
+
 #endif

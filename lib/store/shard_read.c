@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <errno.h>
 #include <inttypes.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "base/arena.h"
 #include "base/file.h"
+#include "base/json.h"
 #include "store/shard_impl.h"
 
 struct t3d_shard_reader {
@@ -188,6 +190,23 @@ static int check_order(struct check *c, const struct t3di_tar_member *m,
     return T3D_OK;
 }
 
+/* Pictures have checksums of their own, descriptions a syntax. */
+static int check_data(const uint8_t *data, const struct t3di_tar_member *m, struct t3d_err *err)
+{
+    const char *ending = t3d_path_ending(m->name);
+    int good = 1;
+
+    if (strcmp(ending, "png") == 0) {
+        good = t3di_png_sound(data + m->offset, m->size);
+    } else if (strcmp(ending, "json") == 0) {
+        cJSON *o = cJSON_ParseWithLength((const char *)data + m->offset, m->size);
+        good = o != NULL;
+        cJSON_Delete(o);
+    }
+    return good ? T3D_OK
+                : t3d_err_set(err, T3D_SKIP, "bad-shard", "the bytes of '%s' are damaged", m->name);
+}
+
 static int check_member(struct check *c, const struct t3di_tar_member *m, struct t3d_err *err)
 {
     struct t3d_shard_entry e;
@@ -217,7 +236,7 @@ static int check_blob(struct check *c, const struct t3d_blob *b, struct t3d_err 
     int r;
 
     while ((r = t3di_tar_next(b->data, b->size, &pos, &m, err)) == T3D_OK)
-        if ((r = check_member(c, &m, err)) < 0)
+        if ((r = check_member(c, &m, err)) < 0 || (r = check_data(b->data, &m, err)) < 0)
             break;
     if (r == T3D_END && fgets(line, sizeof line, c->idx))
         r = t3d_err_set(err, T3D_SKIP, "bad-index",

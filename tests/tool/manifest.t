@@ -116,10 +116,22 @@ if [ -x "$T3D_BUILD/t3d-render" ] && [ -x "$T3D_BUILD/t3d-filter" ]; then
 	expect_status 3 'a part that was changed on its way' t3d manifest merge -C a bare
 	like "$err" 'p0of3.ndjson' 'is named and left out'
 	tar=$(find whole/renders -name '*.tar')
-	chmod u+w "$tar" && printf x | dd of="$tar" bs=1 seek=10 conv=notrunc 2>/dev/null
+	png=$(jq -r 'select(.member | endswith("v00.png")) | .offset' "${tar%.tar}.idx" | head -1)
+	cp "$tar" tar
+	chmod u+w "$tar" && printf xy | dd of="$tar" bs=1 seek=$((png + 100)) conv=notrunc 2>/dev/null
+	expect_status 1 'a changed picture' t3d manifest check -C whole
+	is "$(jq -r '.problem + " " + .path' <out)" "bad-shard $tar" 'is found'
+	cat tar >"$tar"
+	expect_status 0 'and mended' t3d manifest check -C whole
+	printf x | dd of="$tar" bs=1 seek=10 conv=notrunc 2>/dev/null
 	expect_status 1 'a changed shard' t3d manifest check -C whole
 	is "$(jq -r .problem <out | sort -u | head -1)" bad-shard 'is found'
 	rm "$tar"
+	printf '{"num":0,"key":"%032d","offset":0,"size":4096}\n' 0 >"${tar%.tar}.journal"
+	expect_status 1 'a shard under construction' t3d manifest check -C whole
+	is "$(jq -r 'select(.problem == "not-in-shards") | .uid' <out | grep -cx "$(t3d -C whole manifest list | head -1 | jq -r .uid)")" \
+		0 'its journal says what is not lost'
+	rm "${tar%.tar}.journal"
 else
 	skip 'merge of parts' 'render is not built'
 fi

@@ -128,6 +128,12 @@ is "$(jq -r '.status + " " + .reason' r.ndjson)" \
 	"$(printf 'reject not-rendered\nfail unknown-uid\nfail not-json\nfail no-uid')" 'and have a reason'
 expect_status 0 'a reader that goes' sh -c 't3d -C fresh splits - <records | head -1 >/dev/null'
 
+mkdir tri
+for i in $(seq 12); do printf 'v 0 0 0\nv 1 0 0\nv 0 %d 1\nf 1 2 3\n' "$i" >tri/$i.obj; done
+t3d -C tri/ws fetch local tri -q
+t3d -C tri/ws manifest list | t3d -C tri/ws splits - 2>err
+is "$(grep -c 'only rendered objects' err)" 10 'not all of many are complained of on standard error'
+
 # --- usage ------------------------------------------------------------------------------------------------------
 expect_status 2 'shares that do not sum to 1' t3d -C ws splits --train .8 --val .1 --test .2
 like "$err" '1\.1' 'the sum is said'

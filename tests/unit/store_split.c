@@ -103,13 +103,13 @@ static void anchor_is_group_then_geometry_then_uid(void **state)
 static void random_sets_never_leak(void **state)
 {
     enum { N = 400 };
-    static char group[N][8], geometry[N][8], uid[N][8];
+    static char group[N][8], geometry[N][8], uid[N][16];
     struct t3d_rng r = t3d_rng_for(3, "split", 0);
     enum t3d_split before[N];
 
     (void)state;
     for (int i = 0; i < N; i++) {
-        snprintf(uid[i], 8, "u%d", i);
+        snprintf(uid[i], sizeof uid[i], "u%d", i);
         snprintf(group[i], 8, "%s%u", t3d_rng_below(&r, 2) ? "" : "g", t3d_rng_below(&r, 150));
         if (group[i][0] != 'g')
             group[i][0] = 0;
