@@ -74,6 +74,7 @@ for b in range(start, end):
 print("/* SPDX-License-Identifier: Apache-2.0 */")
 print("/* Made by tests/ref/make_colour.py; do not edit. */")
 print("/* clang-format off */")
+print("#include <stdint.h>\n")
 show([hexfloat(decode(i)) for i in range(256)], "static const float linear_of_code[256]")
 show([hexfloat(v) for v in table], "/* Least linear value of each code. */\nstatic const float threshold[256]")
 show([str(c) for c in codes], "/* Code at the start of each bucket. */\nstatic const uint8_t bucket[%d]" % len(codes))
