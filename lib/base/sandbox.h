@@ -6,18 +6,27 @@
  *     t3d_sandbox_send(sb, slot, &request, sizeof request, fds, 2, err);
  *     while ((r = t3d_sandbox_receive(sb, slot, &query, sizeof query, &n, err)) == T3D_OK)
  *         ... answer the child's question by t3d_sandbox_send ...
- *     r == T3D_END: the child has ended by itself and is gone; else *err says how it died
+ *     r == T3D_END: the request is served; else the child is gone and *err says how it died
  *
  * Processes. t3d_sandbox_open forks a small "mother"; she forks one zygote for a slot when the slot
  * is first used, and a new one when a zygote is lost, so the caller's large process is never forked
- * again. A zygote forks its next child ahead of time: the child takes its limits and its filter,
- * then waits for the first message. Each child serves one request and ends, so nothing of one
- * object reaches the next. All of them end when the caller's process ends, however it ends.
+ * again. A zygote has one child, and forks the next one as soon as that is gone: it takes its
+ * limits and its filter, then waits for a request. All of them end when the caller's process ends,
+ * however it ends, and none hears a terminal's ^C or a batch system's SIGTERM: those are for the
+ * caller.
  *
- * The child has: the descriptors of its messages, one socket to the caller, /dev/null as 0, 1 and
- * 2; no signal handler, no environment of use, no way to open, connect, fork or exec. Address
- * space, CPU time, file size, descriptors and core size are limited; wall clock is kept by the
- * caller. Anything outside the list of sandbox_filter.c kills the child.
+ * A child serves up to T3D_SANDBOX_REQUESTS requests. It is killed and replaced at once after one
+ * that failed, died or came too late, one that the caller refused (t3d_sandbox_retire), and when it
+ * says that it has grown. So what a hostile request can reach is its own answer and those of the
+ * requests after it in the same child; the caller must therefore never read memory that the child
+ * can still write: let it write into a fresh memfd, and map or copy that only when it bears
+ * F_SEAL_WRITE. Where the kernel refuses seccomp each child serves one request.
+ *
+ * The child has: the descriptors of its messages (closed after each request), one socket to the
+ * caller, /dev/null as 0, 1 and 2; no signal handler, no environment of use, no way to open,
+ * connect, fork or exec. Address space, CPU time, file size, descriptors and core size are limited;
+ * wall clock is kept by the caller, for each request. Anything outside the list of sandbox_filter.c
+ * kills the child.
  *
  * Under AddressSanitizer the address space is not limited, and a forbidden call fails with EPERM
  * instead of killing, because the sanitizer asks the system more than the program does. */
@@ -33,11 +42,15 @@ struct t3d_sandbox;
 
 enum {
     T3D_SANDBOX_MESSAGE = 4096, /* largest message, either way */
-    T3D_SANDBOX_FDS = 2         /* most descriptors with one message, to the child only */
+    T3D_SANDBOX_FDS = 2,        /* most descriptors with one message, to the child only */
+    /* A fresh child costs about 0.3 ms of CPU time: 0.01 ms for each of 32 requests, which is below
+     * what a request costs anyway. More would save little and widen what one request can reach. */
+    T3D_SANDBOX_REQUESTS = 32
 };
 
-/* Runs in the child, for one request; what it returns is the exit status (0 = the answer is
- * complete). */
+/* Runs in the child, once for each request, which it receives first. 0 = the answer is complete:
+ * all memory that the caller will read is unmapped here. Anything else ends the child with that
+ * status. What it keeps in *ctx lasts to the child's next request and is seen by nobody else. */
 struct t3d_sandbox_child;
 typedef int t3d_sandbox_main(struct t3d_sandbox_child *c, void *ctx);
 
@@ -46,7 +59,10 @@ struct t3d_sandbox_options {
     void *ctx;             /* as it is at t3d_sandbox_open: later changes are not seen */
     uint64_t memory_bytes; /* more address space than the mother has; 0 = no limit */
     uint64_t file_bytes;   /* largest file that the child can grow; 0 = no limit */
-    double cpu_s, wall_s;  /* 0 = no limit; CPU time in whole seconds, rounded up */
+    /* Of one request; 0 = no limit. CPU time is counted over the child's life, which ends after a
+     * request that brings it above cpu_s / 8; a request is stopped between cpu_s and 9/8 cpu_s,
+     * rounded up to whole seconds. */
+    double cpu_s, wall_s;
 };
 
 /* T3D_FAIL when processes or sockets cannot be made. slots: one for each thread that will call. */
@@ -58,14 +74,19 @@ void t3d_sandbox_close(struct t3d_sandbox *sb);
 int t3d_sandbox_has_seccomp(const struct t3d_sandbox *sb);
 
 /* Send a message to the slot's child; the first one starts a request and its clock. One thread at a
- * time for a slot. T3D_FAIL when no child can be made. */
+ * time for a slot. A request whose child is killed from outside before it takes it goes to the next
+ * child, once. T3D_FAIL when no child can be made. */
 int t3d_sandbox_send(struct t3d_sandbox *sb, int slot, const void *msg, size_t n, const int *fds,
                      int n_fds, struct t3d_err *err) T3D_MUST_CHECK;
 
-/* Wait for a message of the child (T3D_OK) or its end: T3D_END after a return of 0, else T3D_SKIP
+/* Wait for a message of the child (T3D_OK) or the end: T3D_END after a return of 0, else T3D_SKIP
  * "parser-crashed" (err->value = the signal), "parser-timeout" or "parser-memory". */
 int t3d_sandbox_receive(struct t3d_sandbox *sb, int slot, void *msg, size_t capacity, size_t *n,
                         struct t3d_err *err) T3D_MUST_CHECK;
+
+/* Replace the slot's child before the next request: what it gave for the last one was an error or
+ * cannot be believed. Returns at once; the next request waits if need be. */
+void t3d_sandbox_retire(struct t3d_sandbox *sb, int slot);
 
 /* Kill the child of a request under way, and wait until it is gone. */
 void t3d_sandbox_abandon(struct t3d_sandbox *sb, int slot);
@@ -75,6 +96,10 @@ void t3d_sandbox_abandon(struct t3d_sandbox *sb, int slot);
 long t3d_sandbox_child_receive(struct t3d_sandbox_child *c, void *msg, size_t capacity,
                                int fds[T3D_SANDBOX_FDS]);
 int t3d_sandbox_child_send(struct t3d_sandbox_child *c, const void *msg, size_t n);
+/* A received descriptor is not needed any more; the rest is closed after the request. */
+void t3d_sandbox_child_close(struct t3d_sandbox_child *c, int fd);
+/* This request is the child's last: its memory has grown. */
+void t3d_sandbox_child_retire(struct t3d_sandbox_child *c);
 
 /* The exit status that means "out of memory" to t3d_sandbox_receive. */
 enum { T3D_SANDBOX_NO_MEMORY = 77 };

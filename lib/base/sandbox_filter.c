@@ -2,6 +2,7 @@
 #include "base/sandbox_impl.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <linux/seccomp.h>
 #include <seccomp.h>
 #include <stdio.h>
@@ -11,8 +12,8 @@
 #include <unistd.h>
 
 /* Everything else kills the process. Reading needs no list of descriptors: the child holds only
- * those it was given. prlimit64, setitimer, kill, ptrace, fcntl, ioctl and all that make a
- * descriptor out of a name are missing on purpose. */
+ * those it was given. prlimit64, setitimer, kill, ptrace, ioctl, most of fcntl and all that
+ * make a descriptor out of a name are missing on purpose. */
 static const int allowed[] = {
     SCMP_SYS(read),         SCMP_SYS(pread64),
     SCMP_SYS(readv),        SCMP_SYS(write),
@@ -49,6 +50,9 @@ static int add_rules(scmp_filter_ctx f)
                           SCMP_A2(SCMP_CMP_MASKED_EQ, PROT_EXEC, 0));
     r |= seccomp_rule_add(f, SCMP_ACT_ALLOW, SCMP_SYS(mprotect), 1,
                           SCMP_A2(SCMP_CMP_MASKED_EQ, PROT_EXEC, 0));
+    /* A child may seal what it has written: that takes rights away and gives none. */
+    r |= seccomp_rule_add(f, SCMP_ACT_ALLOW, SCMP_SYS(fcntl), 1,
+                          SCMP_A1(SCMP_CMP_MASKED_EQ, 0xffffffff, F_ADD_SEALS));
     /* The C library asks for the kind of a descriptor by newfstatat("", AT_EMPTY_PATH); the path
      * cannot be looked at here, so the question gets an error instead of an answer about any file.
      */

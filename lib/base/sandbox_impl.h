@@ -26,24 +26,28 @@ enum { T3DI_MAX_FDS = 4 };
  * retried. Descriptors arrive close-on-exec, missing ones as -1; a message with too many is
  * refused. */
 long t3di_send(int sock, const void *head, size_t n_head, const void *body, size_t n_body,
-               const int *fds, int n_fds);
+               const int *fds, int n_fds, int flags);
 long t3di_receive(int sock, void *head, size_t n_head, void *body, size_t n_body, int *fds,
                   int n_fds, int flags);
 
-/* Head of each message between caller and child. A child that dies with a question open leaves the
- * answer in the socket; the number lets the next child pass it over. */
+/* Head of each message between caller and child. */
+enum t3di_kind { T3DI_REQUEST, T3DI_TALK, T3DI_DONE, T3DI_DONE_LAST };
 struct t3di_talk {
-    uint32_t serial; /* 1 for the first child of a zygote, 2 for the next ... */
+    uint32_t request; /* 1 for the first request that the zygote's children get, 2, ... */
+    uint32_t kind;
 };
 
 /* Zygote to caller, when a child is gone. */
 struct t3di_status {
-    uint32_t serial;
-    int32_t wait_status; /* of waitpid */
+    uint32_t serial;     /* 1 for the first child of a zygote, 2 for the next ... */
+    int32_t wait_status; /* of waitpid; -1: it could not be made */
+    uint32_t taken;      /* the request that it took last, 0 = none */
 };
 
-/* Caller to zygote. */
-enum t3di_order { T3DI_KILL = 'K' };
+/* Caller to zygote: kill this child, if it still lives. */
+struct t3di_order {
+    uint32_t serial;
+};
 
 /* Caller to mother: kill this zygote (0 = none) and make one; she answers with the pid and the two
  * sockets (control, talk), or pid = -errno. */

@@ -11,12 +11,14 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 struct family {
@@ -25,9 +27,16 @@ struct family {
     int has_seccomp;
 };
 
+/* Shared by a zygote and its child: the request that the child took last. */
+struct board {
+    volatile uint32_t taken;
+};
+
 struct t3d_sandbox_child {
-    int talk;
-    uint32_t serial;
+    int talk, last;   /* last: no request after this one */
+    uint32_t request; /* under way, 0 = none yet */
+    uint32_t fds;     /* bit n: descriptor n came with this request (RLIMIT_NOFILE is below 32) */
+    struct board *board;
 };
 
 /* --- messages ------------------------------------------------------------------------------------
@@ -39,7 +48,7 @@ union ancillary {
 };
 
 long t3di_send(int sock, const void *head, size_t n_head, const void *body, size_t n_body,
-               const int *fds, int n_fds)
+               const int *fds, int n_fds, int flags)
 {
     struct iovec part[2] = {{(void *)(uintptr_t)head, n_head}, {(void *)(uintptr_t)body, n_body}};
     struct msghdr m = {.msg_iov = part, .msg_iovlen = n_body ? 2 : 1};
@@ -57,7 +66,7 @@ long t3di_send(int sock, const void *head, size_t n_head, const void *body, size
         memcpy(CMSG_DATA(c), fds, sizeof(int) * (size_t)n_fds);
     }
     do
-        r = sendmsg(sock, &m, MSG_NOSIGNAL);
+        r = sendmsg(sock, &m, flags | MSG_NOSIGNAL);
     while (r < 0 && errno == EINTR);
     return r;
 }
@@ -94,6 +103,19 @@ long t3di_receive(int sock, void *head, size_t n_head, void *body, size_t n_body
     return r;
 }
 
+/* Is this the message that the child waits for? A child that dies with a question open leaves the
+ * answer in the socket, and one that dies before it takes its request leaves that: the next child
+ * passes the first over and takes the second. */
+static int is_awaited(struct t3d_sandbox_child *c, const struct t3di_talk *head)
+{
+    if (c->request)
+        return head->kind == T3DI_TALK && head->request == c->request;
+    if (head->kind != T3DI_REQUEST)
+        return 0;
+    c->board->taken = c->request = head->request;
+    return 1;
+}
+
 long t3d_sandbox_child_receive(struct t3d_sandbox_child *c, void *msg, size_t capacity,
                                int fds[T3D_SANDBOX_FDS])
 {
@@ -101,22 +123,39 @@ long t3d_sandbox_child_receive(struct t3d_sandbox_child *c, void *msg, size_t ca
     long n;
 
     for (;;) {
+        int awaited;
         n = t3di_receive(c->talk, &head, sizeof head, msg, capacity, fds, T3D_SANDBOX_FDS, 0);
         if (n < (long)sizeof head)
             return -1;
-        if (head.serial == c->serial)
-            return n - (long)sizeof head;
+        awaited = is_awaited(c, &head);
         for (int i = 0; i < T3D_SANDBOX_FDS; i++)
-            if (fds[i] >= 0)
+            if (fds[i] >= 0 && awaited)
+                c->fds |= 1u << fds[i];
+            else if (fds[i] >= 0)
                 close(fds[i]);
+        if (awaited)
+            return n - (long)sizeof head;
     }
 }
 
 int t3d_sandbox_child_send(struct t3d_sandbox_child *c, const void *msg, size_t n)
 {
-    struct t3di_talk head = {c->serial};
+    struct t3di_talk head = {c->request, T3DI_TALK};
 
-    return t3di_send(c->talk, &head, sizeof head, msg, n, NULL, 0) < 0 ? -1 : 0;
+    return t3di_send(c->talk, &head, sizeof head, msg, n, NULL, 0, 0) < 0 ? -1 : 0;
+}
+
+void t3d_sandbox_child_close(struct t3d_sandbox_child *c, int fd)
+{
+    if (fd < 0)
+        return;
+    close(fd);
+    c->fds &= ~(1u << fd);
+}
+
+void t3d_sandbox_child_retire(struct t3d_sandbox_child *c)
+{
+    c->last = 1;
 }
 
 /* --- child ---------------------------------------------------------------------------------------
@@ -134,10 +173,39 @@ static void limit(int what, uint64_t soft, uint64_t hard)
     setrlimit((__rlimit_resource_t)what, &l);
 }
 
-static T3D_NORETURN void child(const struct family *f, int talk, uint32_t serial, pid_t zygote)
+/* A child's CPU time is limited over its life. Once it has used this part of what a request may
+ * have, it is replaced; the limit has as much room, so that each request gets its full share. */
+#define CPU_SPARE 0.125
+
+static double cpu_used(void)
 {
-    struct t3d_sandbox_child c = {talk, serial};
-    uint64_t cpu = (uint64_t)ceil(f->o->cpu_s);
+    struct timespec t;
+
+    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t);
+    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
+/* After a request that went well: forget it, say so, and tell whether another may come. The
+ * caller's count of requests binds, whatever is said here. */
+static int finish(struct t3d_sandbox_child *c, const struct t3d_sandbox_options *o)
+{
+    struct t3di_talk head = {c->request, T3DI_DONE};
+
+    for (; c->fds; c->fds &= c->fds - 1)
+        close(__builtin_ctz(c->fds));
+    if (o->cpu_s > 0 && cpu_used() > CPU_SPARE * o->cpu_s)
+        c->last = 1;
+    if (c->last)
+        head.kind = T3DI_DONE_LAST;
+    c->request = 0;
+    return t3di_send(c->talk, &head, sizeof head, NULL, 0, NULL, 0, 0) >= 0 && !c->last;
+}
+
+static T3D_NORETURN void child(const struct family *f, int talk, struct board *board, pid_t zygote)
+{
+    struct t3d_sandbox_child c = {.talk = talk, .board = board};
+    uint64_t cpu = (uint64_t)ceil(f->o->cpu_s * (1 + CPU_SPARE));
+    int status;
 
     prctl(PR_SET_PDEATHSIG, SIGKILL);
     if (getppid() != zygote)
@@ -147,7 +215,11 @@ static T3D_NORETURN void child(const struct family *f, int talk, uint32_t serial
     limit(RLIMIT_NPROC, 0, 0);
     if (f->has_seccomp && t3di_filter_apply(&f->filter) < 0)
         _exit(1);
-    _exit(f->o->run(&c, f->o->ctx));
+    /* Without the filter a child could do lasting harm to itself: one request, and its end. */
+    do
+        status = f->o->run(&c, f->o->ctx);
+    while (status == 0 && c.request && f->has_seccomp && finish(&c, f->o));
+    _exit(status);
 }
 
 /* --- zygote --------------------------------------------------------------------------------------
@@ -169,7 +241,7 @@ static int watch(int control, int signals, pid_t pid, uint32_t serial)
     for (;;) {
         struct pollfd p[2] = {{signals, POLLIN, 0}, {control, POLLIN, 0}};
         struct signalfd_siginfo info;
-        struct t3di_status order;
+        struct t3di_order order;
         int status;
 
         if (poll(p, 2, -1) < 0 && errno != EINTR)
@@ -187,33 +259,41 @@ static int watch(int control, int signals, pid_t pid, uint32_t serial)
     }
 }
 
-static T3D_NORETURN void zygote(const struct family *f, int control, int talk)
+static T3D_NORETURN void zygote(const struct family *f, int control, int talk, pid_t mother)
 {
     pid_t self = getpid();
+    struct board *board;
     sigset_t set;
     int signals;
 
     prctl(PR_SET_PDEATHSIG, SIGKILL);
+    if (getppid() != mother)
+        _exit(1);
+    board = mmap(NULL, sizeof *board, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     sigemptyset(&set);
     sigaddset(&set, SIGCHLD);
     sigprocmask(SIG_BLOCK, &set, NULL);
     signals = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
-    if (signals < 0)
+    if (signals < 0 || board == MAP_FAILED)
         _exit(1);
     for (uint32_t serial = 1;; serial++) {
-        struct t3di_status s = {serial, -1};
-        pid_t pid = fork();
+        struct t3di_status s = {serial, -1, 0};
+        pid_t pid;
+
+        board->taken = 0;
+        pid = fork();
 
         if (pid == 0) {
             close(control);
             close(signals);
-            child(f, talk, serial, self);
+            child(f, talk, board, self);
         }
         if (pid > 0)
             s.wait_status = watch(control, signals, pid, serial);
         else
             usleep(10000); /* out of processes: do not spin */
-        if (t3di_send(control, &s, sizeof s, NULL, 0, NULL, 0) < 0)
+        s.taken = board->taken;
+        if (t3di_send(control, &s, sizeof s, NULL, 0, NULL, 0, 0) < 0)
             _exit(0);
     }
 }
@@ -224,7 +304,7 @@ static T3D_NORETURN void zygote(const struct family *f, int control, int talk)
 static pid_t make_zygote(const struct family *f, int sock, int fds[2])
 {
     int control[2], talk[2];
-    pid_t pid;
+    pid_t self = getpid(), pid;
 
     if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, control) < 0)
         return -errno;
@@ -239,7 +319,7 @@ static pid_t make_zygote(const struct family *f, int sock, int fds[2])
         close(sock);
         close(control[0]);
         close(talk[0]);
-        zygote(f, control[1], talk[1]);
+        zygote(f, control[1], talk[1], self);
     }
     if (pid < 0)
         pid = -errno;
@@ -272,20 +352,26 @@ static int keep_only(int sock)
     return 3;
 }
 
-/* Whatever the caller's program does with signals is not for us; a terminal's ^C goes to its group.
- */
+/* Whatever the caller's program does with signals is not for us. A terminal's ^C and ^\, and what
+ * a batch system sends to all processes of a job before it ends, are for the caller to judge: an
+ * object under way is not lost by them. A session of our own keeps the terminal away, and the
+ * signals are ignored for those who send them to each process. */
 static void plain_signals(void)
 {
+    static const int callers[] = {SIGINT, SIGQUIT, SIGTERM, SIGHUP, SIGUSR1, SIGUSR2, SIGTSTP};
     sigset_t none;
+
+    setsid();
 
     for (int sig = 1; sig < NSIG; sig++)
         if (!(T3DI_ASAN && (sig == SIGSEGV || sig == SIGBUS || sig == SIGFPE || sig == SIGILL)))
             signal(sig, SIG_DFL);
+    for (size_t i = 0; i < T3D_COUNT(callers); i++)
+        signal(callers[i], SIG_IGN);
     signal(SIGPIPE, SIG_IGN);
     signal(SIGXFSZ, SIG_IGN); /* EFBIG tells more */
     sigemptyset(&none);
     sigprocmask(SIG_SETMASK, &none, NULL);
-    setpgid(0, 0);
 }
 
 static uint64_t address_space(void)
@@ -351,7 +437,7 @@ void t3di_sandbox_mother(int sock, const struct t3d_sandbox_options *o)
     f.has_seccomp = prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 &&
                     t3di_filter_build(&f.filter) == 0 && probe(&f.filter);
     hello.has_seccomp = f.has_seccomp;
-    if (t3di_send(sock, &hello, sizeof hello, NULL, 0, NULL, 0) < 0)
+    if (t3di_send(sock, &hello, sizeof hello, NULL, 0, NULL, 0, 0) < 0)
         _exit(1);
     while (t3di_receive(sock, &s, sizeof s, NULL, 0, NULL, 0, 0) == (long)sizeof s) {
         int fds[2] = {-1, -1};
@@ -359,7 +445,7 @@ void t3di_sandbox_mother(int sock, const struct t3d_sandbox_options *o)
         if (s.pid > 0 && kill(s.pid, SIGKILL) == 0)
             waitpid(s.pid, NULL, 0);
         s.pid = make_zygote(&f, sock, fds);
-        t3di_send(sock, &s, sizeof s, NULL, 0, fds, s.pid > 0 ? 2 : 0);
+        t3di_send(sock, &s, sizeof s, NULL, 0, fds, s.pid > 0 ? 2 : 0, 0);
         close(fds[0]);
         close(fds[1]);
     }

@@ -14,13 +14,21 @@
 #include "base/arena.h"
 #include "base/file.h"
 #include "base/sandbox.h"
+#include "geom/import_impl.h"
 #include "geom/read.h"
 
 enum {
     HEADER = 4096,    /* of the result file; the packed scene follows, page-aligned */
     MAX_NAME = 3072,  /* of an external file, and of the main file's ending */
     MAX_FILES = 4096, /* external files of one object */
+    /* Files and results up to here are copied, larger ones are mapped: a copy within the cache is
+     * cheaper than page tables, faults and, with many threads, the interrupts of an unmapping. */
+    COPIED = 256 << 10,
+    /* An arena above this goes back to the system after the object, and the child with it. */
+    KEPT = 16 << 20
 };
+
+enum { SEALS = F_SEAL_WRITE | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL };
 
 /* Caller to child, with the file and the memfd for the result. */
 struct request {
@@ -43,32 +51,70 @@ struct result {
     struct t3d_err err; /* code T3D_OK: a scene follows */
 };
 
+/* Each child has a copy of its own; the arena is used in children only. */
+struct parser {
+    struct t3d_import_limits limits;
+    struct t3d_arena arena;
+};
+
 struct t3d_importer {
     struct t3d_sandbox *sandbox;
-    struct t3d_import_limits limits;
+    struct parser parser;
 };
 
 /* --- in the child --------------------------------------------------------------------------------
  */
 
-struct child {
-    struct t3d_sandbox_child *c;
+/* A mapping that ends with the request. */
+struct mapping {
+    struct mapping *next;
+    void *at;
+    size_t size;
 };
 
-static int map_input(struct t3d_blob *b, int fd, uint64_t size)
+struct child {
+    struct t3d_sandbox_child *c;
+    struct t3d_arena *arena;
+    struct mapping *mappings;
+};
+
+static int read_all(int fd, void *to, size_t size)
 {
-    memset(b, 0, sizeof *b);
-    b->data = (const uint8_t *)"";
-    b->size = (size_t)size;
-    if (size) {
-        /* Small files are read at once; of a large one the parser may need a part only. */
-        int populate = size <= 4u << 20 ? MAP_POPULATE : 0;
-        b->map = mmap(NULL, (size_t)size, PROT_READ, MAP_PRIVATE | populate, fd, 0);
-        if (b->map == MAP_FAILED)
+    for (size_t done = 0; done < size;) {
+        ssize_t n = pread(fd, (char *)to + done, size - done, (off_t)done);
+        if (n == 0)
+            memset((char *)to + done, 0, size - done); /* shorter than it was */
+        if (n == 0)
+            return 0;
+        if (n < 0 && errno != EINTR)
             return -1;
-        b->data = b->map;
+        done += n < 0 ? 0 : (size_t)n;
     }
     return 0;
+}
+
+/* The bytes of a file until the request ends; fd is closed. */
+static int load(struct child *ch, struct t3d_blob *b, int fd, uint64_t size)
+{
+    struct mapping *m = t3d_alloc_raw(ch->arena, 1, sizeof *m);
+    void *to = m;
+    int r = m ? 0 : -1;
+
+    if (r == 0 && size > COPIED) {
+        /* The parser may need a part only: no MAP_POPULATE. */
+        to = mmap(NULL, (size_t)size, PROT_READ, MAP_PRIVATE, fd, 0);
+        r = to == MAP_FAILED ? -1 : 0;
+        if (r == 0) {
+            *m = (struct mapping){ch->mappings, to, (size_t)size};
+            ch->mappings = m;
+        }
+    } else if (r == 0) {
+        to = t3d_alloc_raw(ch->arena, (size_t)size, 1);
+        r = to ? read_all(fd, to, (size_t)size) : -1;
+    }
+    t3d_sandbox_child_close(ch->c, fd);
+    *b = (struct t3d_blob){.data = to, .size = (size_t)size};
+    return r;
 }
 
 /* t3d_source.open: ask the caller for an external file. */
@@ -77,7 +123,7 @@ static int ask(void *ctx, const char *name, struct t3d_blob *out, struct t3d_err
     struct child *ch = ctx;
     struct answer a = {.code = T3D_OK};
     size_t n = strlen(name) + 1;
-    int fds[T3D_SANDBOX_FDS], r;
+    int fds[T3D_SANDBOX_FDS];
 
     if (n > MAX_NAME)
         return t3d_err_set(err, T3D_SKIP, "unsafe-name", "the name of a file has %zu bytes", n - 1);
@@ -86,55 +132,101 @@ static int ask(void *ctx, const char *name, struct t3d_blob *out, struct t3d_err
         _exit(1);
     if (a.code != T3D_OK)
         return t3d_err_set(err, a.code, a.reason, "%s", a.msg);
-    r = map_input(out, fds[0], a.size);
-    close(fds[0]);
-    return r < 0 ? t3d_err_nomem(err, name) : T3D_OK;
+    return load(ch, out, fds[0], a.size) < 0 ? t3d_err_nomem(err, name) : T3D_OK;
 }
 
-static int give_result(int fd, const struct t3d_scene *s, int code, const struct t3d_err *err)
+static void fill(struct result *res, size_t packed, const struct t3d_scene *s, int code,
+                 const struct t3d_err *err)
 {
-    size_t packed = code == T3D_OK ? t3d_scene_packed_size(s) : 0, size = HEADER + packed;
-    struct result *res;
-
-    if (packed > SIZE_MAX - HEADER || ftruncate(fd, (off_t)size) < 0)
-        return T3D_SANDBOX_NO_MEMORY;
-    res = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_POPULATE, fd, 0);
-    if (res == MAP_FAILED)
-        return T3D_SANDBOX_NO_MEMORY;
+    memset(res, 0, HEADER);
     res->packed_size = packed;
     if (code == T3D_OK)
         t3d_scene_pack(s, (char *)res + HEADER);
     else
         res->err = *err;
-    return 0;
 }
 
-static int child_main(struct t3d_sandbox_child *c, void *ctx)
+static int write_result(struct child *ch, int fd, size_t size, const struct t3d_scene *s, int code,
+                        const struct t3d_err *err)
 {
-    const struct t3d_import_limits *limits = ctx;
-    struct t3d_arena arena = {.limit = limits->memory_bytes};
-    struct child ch = {c};
+    struct result *res = t3d_alloc_raw(ch->arena, size, 1);
+
+    if (!res)
+        return -1;
+    fill(res, size - HEADER, s, code, err);
+    return pwrite(fd, res, size, 0) == (ssize_t)size ? 0 : -1;
+}
+
+static int map_result(int fd, size_t size, const struct t3d_scene *s, int code,
+                      const struct t3d_err *err)
+{
+    struct result *res;
+
+    if (ftruncate(fd, (off_t)size) < 0)
+        return -1;
+    res = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_POPULATE, fd, 0);
+    if (res == MAP_FAILED)
+        return -1;
+    fill(res, size - HEADER, s, code, err);
+    return munmap(res, size);
+}
+
+static int give_result(struct child *ch, int fd, const struct t3d_scene *s, int code,
+                       const struct t3d_err *err)
+{
+    size_t packed = code == T3D_OK ? t3d_scene_packed_size(s) : 0, size = HEADER + packed;
+    int r;
+
+    if (packed > SIZE_MAX - HEADER)
+        return T3D_SANDBOX_NO_MEMORY;
+    r = size > COPIED ? map_result(fd, size, s, code, err)
+                      : write_result(ch, fd, size, s, code, err);
+    /* The caller insists on the seals. Set from the processor that has the pages in its lists they
+     * cost 2 us; from another, the kernel empties the lists of all. */
+    if (r == 0)
+        fcntl(fd, F_ADD_SEALS, SEALS);
+    return r == 0 ? 0 : T3D_SANDBOX_NO_MEMORY;
+}
+
+static int serve(struct child *ch, const struct t3d_import_limits *limits)
+{
     struct request q;
-    struct t3d_source src = {.name = q.name, .open = ask, .ctx = &ch};
+    struct t3d_source src = {.name = q.name, .open = ask, .ctx = ch};
     struct t3d_scene scene;
     struct t3d_blob in;
     struct t3d_err err = {.code = T3D_OK};
     int fds[T3D_SANDBOX_FDS], r;
 
-    if (t3d_sandbox_child_receive(c, &q, sizeof q, fds) != (long)sizeof q)
+    if (t3d_sandbox_child_receive(ch->c, &q, sizeof q, fds) != (long)sizeof q)
         return 1;
-    if (map_input(&in, fds[0], q.size) < 0)
+    if (load(ch, &in, fds[0], q.size) < 0)
         return T3D_SANDBOX_NO_MEMORY;
     src.data = in.data;
     src.size = in.size;
-    r = t3d_read_scene(&scene, &arena, &src, q.flags, &err);
+    r = t3d_read_scene(&scene, ch->arena, &src, q.flags, &err);
     if (r < 0 && strcmp(err.reason, "out-of-memory") == 0)
         return T3D_SANDBOX_NO_MEMORY;
     if (r == T3D_OK && t3d_scene_packed_size(&scene) > limits->output_bytes)
         r = t3d_err_value(&err, T3D_SKIP, "too-large", (double)t3d_scene_packed_size(&scene),
                           "the scene takes %zu bytes, more than the limit of %llu",
                           t3d_scene_packed_size(&scene), (unsigned long long)limits->output_bytes);
-    return give_result(fds[1], &scene, r, &err);
+    return give_result(ch, fds[1], &scene, r, &err);
+}
+
+static int child_main(struct t3d_sandbox_child *c, void *ctx)
+{
+    struct parser *p = ctx;
+    struct child ch = {.c = c, .arena = &p->arena};
+    int r = serve(&ch, &p->limits);
+
+    for (struct mapping *m = ch.mappings; m; m = m->next)
+        munmap(m->at, m->size);
+    if (p->arena.used > KEPT) {
+        t3d_arena_free(&p->arena);
+        t3d_sandbox_child_retire(c);
+    }
+    t3d_arena_reset(&p->arena);
+    return r;
 }
 
 /* --- open and close ------------------------------------------------------------------------------
@@ -152,28 +244,36 @@ static struct t3d_import_limits with_defaults(const struct t3d_import_limits *li
     return l;
 }
 
-int t3d_importer_open(struct t3d_importer **im, int threads, const struct t3d_import_limits *limits,
-                      struct t3d_err *err)
+int t3di_importer_open(struct t3d_importer **im, int threads,
+                       const struct t3d_import_limits *limits, t3d_sandbox_main *run,
+                       struct t3d_err *err)
 {
     struct t3d_importer *i = calloc(1, sizeof *i);
-    struct t3d_sandbox_options o = {.run = child_main};
+    struct t3d_sandbox_options o = {.run = run};
     int r;
 
     *im = NULL;
     if (!i)
         return t3d_err_nomem(err, "the importer");
-    i->limits = with_defaults(limits);
-    o.ctx = &i->limits;
-    o.memory_bytes = i->limits.memory_bytes;
-    o.file_bytes = i->limits.output_bytes + HEADER;
-    o.cpu_s = i->limits.cpu_s;
-    o.wall_s = i->limits.wall_s;
+    i->parser.limits = with_defaults(limits);
+    i->parser.arena.limit = i->parser.limits.memory_bytes;
+    o.ctx = &i->parser;
+    o.memory_bytes = i->parser.limits.memory_bytes;
+    o.file_bytes = i->parser.limits.output_bytes + HEADER;
+    o.cpu_s = i->parser.limits.cpu_s;
+    o.wall_s = i->parser.limits.wall_s;
     r = t3d_sandbox_open(&i->sandbox, threads, &o, err);
     if (r < 0)
         free(i);
     else
         *im = i;
     return r;
+}
+
+int t3d_importer_open(struct t3d_importer **im, int threads, const struct t3d_import_limits *limits,
+                      struct t3d_err *err)
+{
+    return t3di_importer_open(im, threads, limits, child_main, err);
 }
 
 void t3d_importer_close(struct t3d_importer *im)
@@ -213,11 +313,11 @@ static int measure(struct call *c, int fd, const char *name, uint64_t *size, str
         return t3d_err_set(err, T3D_SKIP, "not-a-file", "'%s' is not a regular file", name);
     *size = (uint64_t)st.st_size;
     c->bytes += *size;
-    if (c->bytes > c->im->limits.input_bytes)
+    if (c->bytes > c->im->parser.limits.input_bytes)
         return t3d_err_value(err, T3D_SKIP, "too-large", (double)c->bytes,
                              "with '%s' the object has %llu bytes, more than the limit of %llu",
                              name, (unsigned long long)c->bytes,
-                             (unsigned long long)c->im->limits.input_bytes);
+                             (unsigned long long)c->im->parser.limits.input_bytes);
     return T3D_OK;
 }
 
@@ -256,7 +356,7 @@ static int resolve_one(struct call *c, const char *name, struct t3d_err *err)
     return r;
 }
 
-/* Until the child is gone. T3D_OK: it ended by itself. */
+/* Until the request is served (T3D_OK) or the child is gone. */
 static int converse(struct call *c, struct t3d_err *err)
 {
     char name[T3D_SANDBOX_MESSAGE + 1];
@@ -293,22 +393,43 @@ static int child_error(const struct t3d_err *from, struct t3d_err *err)
     return t3d_err_value(err, T3D_SKIP, e.reason, e.value, "%s", e.msg);
 }
 
-/* The child is gone, so nobody can change the file behind our checks. */
+/* With these seals in force nobody can change the file behind our checks: the kernel gives
+ * F_SEAL_WRITE only when no writable mapping is left, and allows no other afterwards. */
+static int is_sealed(int fd)
+{
+    return fcntl(fd, F_GET_SEALS) == SEALS || fcntl(fd, F_ADD_SEALS, SEALS) == 0;
+}
+
+static int load_result(struct t3d_imported *out, int fd)
+{
+    if (out->map_size > COPIED) {
+        void *map = mmap(NULL, out->map_size, PROT_READ | PROT_WRITE, MAP_PRIVATE, fd, 0);
+        out->map = map == MAP_FAILED ? NULL : map;
+    } else {
+        out->map = aligned_alloc(64, (out->map_size + 63) & ~(size_t)63);
+        if (out->map && read_all(fd, out->map, out->map_size) < 0) {
+            free(out->map);
+            out->map = NULL;
+        }
+    }
+    return out->map ? 0 : -1;
+}
+
 static int take_result(struct call *c, int fd, struct t3d_imported *out, struct t3d_err *err)
 {
     struct result res;
     struct stat st;
     int r;
 
+    if (!is_sealed(fd))
+        return t3d_err_set(err, T3D_SKIP, "parser-crashed",
+                           "the parser kept a hold on its result, which is therefore refused");
     if (fstat(fd, &st) < 0 || st.st_size < HEADER ||
-        (uint64_t)st.st_size > HEADER + c->im->limits.output_bytes)
+        (uint64_t)st.st_size > HEADER + c->im->parser.limits.output_bytes)
         return t3d_err_set(err, T3D_SKIP, "parser-crashed", "the parser gave no result");
     out->map_size = (size_t)st.st_size;
-    out->map = mmap(NULL, out->map_size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_POPULATE, fd, 0);
-    if (out->map == MAP_FAILED) {
-        out->map = NULL;
+    if (load_result(out, fd) < 0)
         return t3d_err_nomem(err, "the parser's result");
-    }
     memcpy(&res, out->map, sizeof res);
     if (res.err.code != T3D_OK)
         r = child_error(&res.err, err);
@@ -336,14 +457,14 @@ int t3d_import(struct t3d_importer *im, int thread, const char *path, t3d_import
     /* The end of a long name counts: it holds the ending. */
     snprintf(q.name, sizeof q.name, "%s", n < sizeof q.name ? base : base + n - sizeof q.name + 1);
     r = open_main(&c, path, &fd[0], &q.size, err);
-    if (r == T3D_OK && (fd[1] = memfd_create("t3d-scene", MFD_CLOEXEC)) < 0)
+    if (r == T3D_OK && (fd[1] = memfd_create("t3d-scene", MFD_CLOEXEC | MFD_ALLOW_SEALING)) < 0)
         r = t3d_err_sys(err, "cannot make a memory file for", path);
     if (r == T3D_OK)
         r = t3d_sandbox_send(im->sandbox, thread, &q, sizeof q, fd, 2, err);
     if (r == T3D_OK)
         r = converse(&c, err);
-    if (r == T3D_OK)
-        r = take_result(&c, fd[1], out, err);
+    if (r == T3D_OK && (r = take_result(&c, fd[1], out, err)) < 0)
+        t3d_sandbox_retire(im->sandbox, thread);
     for (int i = 0; i < 2; i++)
         if (fd[i] >= 0)
             close(fd[i]);
@@ -352,8 +473,10 @@ int t3d_import(struct t3d_importer *im, int thread, const char *path, t3d_import
 
 void t3d_imported_close(struct t3d_imported *i)
 {
-    if (i->map)
+    if (i->map_size > COPIED && i->map)
         munmap(i->map, i->map_size);
+    else
+        free(i->map);
     memset(i, 0, sizeof *i);
 }
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* geom/import.h -- readers behind the wall: each file is parsed in a sandboxed child.
+/* geom/import.h -- readers behind the wall: files are parsed in sandboxed children.
  *
  *     t3d_importer_open(&im, threads, NULL, err);      before threads and large memory
  *     r = t3d_import(im, thread, "objects/ab/ab...glb", resolve, ctx, T3D_READ_PIXELS, &sc, err);
@@ -7,9 +7,11 @@
  *     t3d_imported_close(&sc);
  *
  * The child has rlimits, a seccomp filter, no files and no network; names of external files are
- * asked from the parent, which opens them by `resolve`. The parent re-checks the result
- * (t3d_scene_unpack). A child that dies is T3D_SKIP "parser-crashed", "parser-timeout" or
- * "parser-memory". */
+ * asked from the parent, which opens them by `resolve`. A child parses up to T3D_SANDBOX_REQUESTS
+ * objects (base/sandbox.h) and is replaced at once after any that failed. The result comes in a
+ * memory file made for this object alone; the parent takes it only when it is sealed against
+ * writing, and re-checks it (t3d_scene_unpack). A child that dies, or keeps its hold on the result,
+ * is T3D_SKIP "parser-crashed", "parser-timeout" or "parser-memory". */
 #ifndef T3D_GEOM_IMPORT_H
 #define T3D_GEOM_IMPORT_H
 
@@ -20,7 +22,7 @@ struct t3d_importer;
 struct t3d_import_limits {
     uint64_t memory_bytes; /* address space of the child; default 4 GiB */
     uint64_t output_bytes; /* flat scene; default 2 GiB */
-    double wall_s, cpu_s;  /* defaults 60, 60 */
+    double wall_s, cpu_s;  /* of one object; defaults 60, 60 */
     uint64_t input_bytes;  /* largest file taken; default 1 GiB */
 };
 
@@ -34,7 +36,7 @@ int t3d_importer_has_seccomp(const struct t3d_importer *im);
 
 struct t3d_imported {
     struct t3d_scene scene; /* pointers lead into map */
-    void *map;
+    void *map;              /* t3d_imported_close gives it back */
     size_t map_size;
 };
 

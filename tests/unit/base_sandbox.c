@@ -15,6 +15,7 @@
 #include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/sandbox.h"
@@ -89,6 +90,18 @@ static int ask(struct t3d_sandbox_child *c, char *word, size_t capacity)
     return t3d_sandbox_child_send(c, word, strlen(word) + 1) < 0;
 }
 
+/* CPU time. */
+static int work(double s)
+{
+    struct timespec t0, t;
+
+    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t0);
+    do
+        clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t);
+    while ((double)(t.tv_sec - t0.tv_sec) + 1e-9 * (double)(t.tv_nsec - t0.tv_nsec) < s);
+    return 0;
+}
+
 static int run(struct t3d_sandbox_child *c, void *ctx)
 {
     static int calls;
@@ -112,6 +125,12 @@ static int run(struct t3d_sandbox_child *c, void *ctx)
         return t3d_sandbox_child_send(c, "who?", 5) < 0 ? 1 : 5;
     if (strcmp(word, "memory") == 0)
         return use_memory(512u << 20);
+    if (strcmp(word, "grown") == 0)
+        t3d_sandbox_child_retire(c);
+    if (strcmp(word, "grown") == 0)
+        return 0;
+    if (strcmp(word, "work") == 0)
+        return work(0.06);
     if (strcmp(word, "crash") == 0)
         sink = *nowhere;
     while (strcmp(word, "spin") == 0)
@@ -141,14 +160,13 @@ static int close_sandbox(void **state)
     return 0;
 }
 
-/* Sends word to a fresh child; gives how it ended, and its last message. */
-static int talk(int slot, const char *word, const int *fds, char *reply, struct t3d_err *err)
+/* Receives until the request ends; gives how it ended, and the last message. */
+static int hear(int slot, char *reply, struct t3d_err *err)
 {
     char msg[256];
     size_t n;
-    int r = t3d_sandbox_send(sb, slot, word, strlen(word) + 1, fds, fds ? 2 : 0, err);
+    int r;
 
-    assert_int_equal(r, T3D_OK);
     while ((r = t3d_sandbox_receive(sb, slot, msg, sizeof msg - 1, &n, err)) == T3D_OK) {
         msg[n] = 0;
         if (reply)
@@ -159,18 +177,85 @@ static int talk(int slot, const char *word, const int *fds, char *reply, struct 
     return r;
 }
 
-static void each_child_is_fresh(void **state)
+static int talk(int slot, const char *word, const int *fds, char *reply, struct t3d_err *err)
+{
+    int r = t3d_sandbox_send(sb, slot, word, strlen(word) + 1, fds, fds ? 2 : 0, err);
+
+    assert_int_equal(r, T3D_OK);
+    return hear(slot, reply, err);
+}
+
+/* How many requests the slot's child has served, this one included. */
+static long calls(int slot)
 {
     struct t3d_err err;
     char reply[256];
 
+    assert_int_equal(talk(slot, "calls", NULL, reply, &err), T3D_END);
+    return strtol(reply, NULL, 10);
+}
+
+static void a_child_serves_its_number_and_is_replaced(void **state)
+{
+    struct t3d_err err;
+    char reply[256];
+    int most = t3d_sandbox_has_seccomp(sb) ? T3D_SANDBOX_REQUESTS : 1;
+
     (void)state;
-    for (int i = 0; i < 50; i++) {
-        assert_int_equal(talk(i % 2, "calls", NULL, reply, &err), T3D_END);
-        assert_string_equal(reply, "1");
-    }
+    for (int i = 0; i < 3 * T3D_SANDBOX_REQUESTS; i++)
+        for (int slot = 0; slot < 2; slot++)
+            assert_int_equal(calls(slot), 1 + i % most);
     assert_int_equal(talk(0, "ask", NULL, reply, &err), T3D_END);
     assert_string_equal(reply, "a friend");
+}
+
+static void a_doubtful_child_is_replaced(void **state)
+{
+    static const char *const words[] = {"crash", "unknown", "memory",
+                                        "spin",  "grown",   "ask and die"};
+    struct t3d_err err;
+
+    (void)state;
+    for (size_t i = 0; i < T3D_COUNT(words); i++) {
+        if (T3DI_ASAN && strcmp(words[i], "memory") == 0)
+            continue; /* not limited there */
+        calls(0);
+        (void)!talk(0, words[i], NULL, NULL, &err);
+        assert_int_equal(calls(0), 1);
+    }
+    t3d_sandbox_retire(sb, 0);
+    t3d_sandbox_retire(sb, 0);
+    assert_int_equal(calls(0), 1);
+}
+
+static void a_crash_fails_its_own_request_only(void **state)
+{
+    struct t3d_err err;
+
+    (void)state;
+    for (int k = 0; k < 10; k++)
+        for (int i = 0; i < 10; i++)
+            assert_int_equal(talk(0, i == k ? "crash" : "well", NULL, NULL, &err),
+                             i == k ? T3D_SKIP : T3D_END);
+}
+
+/* A child's CPU time is counted over its life: one that has used an eighth of a request's share
+ * ends, so that the next request has a whole one. */
+static void cpu_time_is_a_requests_own(void **state)
+{
+    struct t3d_sandbox_options o = {.run = run, .wall_s = 30, .cpu_s = 0.2};
+    struct t3d_sandbox *kept = sb;
+    struct t3d_err err;
+
+    (void)state;
+    assert_int_equal(t3d_sandbox_open(&sb, 1, &o, &err), T3D_OK);
+    calls(0);
+    assert_int_equal(talk(0, "work", NULL, NULL, &err), T3D_END);
+    assert_int_equal(calls(0), 1);
+    assert_int_equal(talk(0, "spin", NULL, NULL, &err), T3D_SKIP);
+    assert_string_equal(err.reason, "parser-timeout");
+    t3d_sandbox_close(sb);
+    sb = kept;
 }
 
 static void descriptors_go_in_and_no_other_is_there(void **state)
@@ -184,8 +269,10 @@ static void descriptors_go_in_and_no_other_is_there(void **state)
     assert_int_equal(talk(2, "read", fd, NULL, &err), T3D_END);
     assert_int_equal(pread(fd[1], text, 5, 0), 5);
     assert_string_equal(text, "hello");
-    assert_int_equal(talk(2, "descriptors", fd, reply, &err), T3D_END);
-    assert_string_equal(reply, "3"); /* the socket and the two */
+    for (int i = 0; i < 3; i++) {
+        assert_int_equal(talk(2, "descriptors", fd, reply, &err), T3D_END);
+        assert_string_equal(reply, "3"); /* the socket and the two of this request */
+    }
     close(fd[0]);
     close(fd[1]);
 }
@@ -305,6 +392,33 @@ static void a_lost_zygote_is_replaced(void **state)
     assert_int_equal(children_of(mother[0], zygote, 8), 3);
 }
 
+/* Killed from outside with the request still in the socket: the next child takes it. */
+static void a_request_that_nobody_took_goes_to_the_next_child(void **state)
+{
+    struct t3d_err err;
+    char reply[256];
+    pid_t mother, zygote[8], child[8];
+    int n;
+
+    (void)state;
+    calls(0);
+    assert_int_equal(children_of(getpid(), &mother, 1), 1);
+    n = children_of(mother, zygote, 8);
+    assert_true(n > 0);
+    for (int i = 0; i < n; i++) {
+        child[i] = 0;
+        for (int tries = 0; tries < 500 && children_of(zygote[i], &child[i], 1) == 0; tries++)
+            usleep(2000);
+        assert_true(child[i] > 0);
+        kill(child[i], SIGSTOP);
+    }
+    assert_int_equal(t3d_sandbox_send(sb, 0, "calls", 6, NULL, 0, &err), T3D_OK);
+    for (int i = 0; i < n; i++)
+        kill(child[i], SIGKILL);
+    assert_int_equal(hear(0, reply, &err), T3D_END);
+    assert_string_equal(reply, "1");
+}
+
 static void *many(void *slot)
 {
     struct t3d_err err;
@@ -387,6 +501,56 @@ static void nothing_outlives_the_caller(void **state)
     close(pipe_fd[0]);
 }
 
+static volatile sig_atomic_t interrupts;
+
+static void on_interrupt(int sig)
+{
+    (void)sig;
+    interrupts++;
+}
+
+/* In a process group of its own: a ^C goes to all of it, and then to each process by name. */
+static int interrupted_caller(void)
+{
+    struct t3d_sandbox_options o = {.run = run, .wall_s = 30};
+    struct sigaction catch = {.sa_handler = on_interrupt};
+    pid_t mother, zygote, child;
+    struct t3d_err err;
+
+    setpgid(0, 0);
+    sigaction(SIGINT, &catch, NULL);
+    if (t3d_sandbox_open(&sb, 1, &o, &err) < 0 ||
+        t3d_sandbox_send(sb, 0, "work", 5, NULL, 0, &err) < 0)
+        return 1;
+    if (children_of(getpid(), &mother, 1) != 1 || children_of(mother, &zygote, 1) != 1)
+        return 2;
+    while (children_of(zygote, &child, 1) != 1)
+        usleep(1000);
+    kill(0, SIGINT);
+    for (int i = 0; i < 3; i++) {
+        kill((pid_t[]){mother, zygote, child}[i], SIGINT);
+        kill((pid_t[]){mother, zygote, child}[i], SIGTERM);
+    }
+    if (hear(0, NULL, &err) != T3D_END || calls(0) != 1 ||
+        calls(0) != (t3d_sandbox_has_seccomp(sb) ? 2 : 1))
+        return 3;
+    t3d_sandbox_close(sb);
+    return interrupts == 1 ? 0 : 4;
+}
+
+static void an_interrupt_is_for_the_caller(void **state)
+{
+    pid_t pid = fork();
+    int status;
+
+    (void)state;
+    if (pid == 0)
+        _exit(interrupted_caller());
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    assert_true(WIFEXITED(status));
+    assert_int_equal(WEXITSTATUS(status), 0);
+}
+
 static void libraries_are_named(void **state)
 {
     (void)state;
@@ -396,7 +560,10 @@ static void libraries_are_named(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(each_child_is_fresh),
+        cmocka_unit_test(a_child_serves_its_number_and_is_replaced),
+        cmocka_unit_test(a_doubtful_child_is_replaced),
+        cmocka_unit_test(a_crash_fails_its_own_request_only),
+        cmocka_unit_test(cpu_time_is_a_requests_own),
         cmocka_unit_test(descriptors_go_in_and_no_other_is_there),
         cmocka_unit_test(crashes_are_told_apart),
         cmocka_unit_test(a_stale_answer_reaches_nobody),
@@ -404,8 +571,10 @@ int main(void)
         cmocka_unit_test(forbidden_calls_kill),
         cmocka_unit_test(a_request_can_be_abandoned),
         cmocka_unit_test(a_lost_zygote_is_replaced),
+        cmocka_unit_test(a_request_that_nobody_took_goes_to_the_next_child),
         cmocka_unit_test(threads_have_slots_of_their_own),
         cmocka_unit_test(nothing_outlives_the_caller),
+        cmocka_unit_test(an_interrupt_is_for_the_caller),
         cmocka_unit_test(libraries_are_named),
     };
 

@@ -10,13 +10,14 @@
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/arena.h"
 #include "base/file.h"
 #include "base/sandbox_impl.h"
-#include "geom/import.h"
+#include "geom/import_impl.h"
 #include "geom/read.h"
 
 static struct t3d_importer *im;
@@ -207,12 +208,104 @@ static void a_crash_is_a_reason(void **state)
     struct t3d_err err;
 
     (void)state;
-    put_large("cut.obj", "mtllib q.mtl\n", 1000);
+    put_large("cut.obj", "mtllib q.mtl\n", 20000); /* large enough to be mapped */
     assert_skip(
         t3d_import(im, 0, path_of("cut.obj"), truncate_main, path_of("cut.obj"), 0, &i, &err), &err,
         "parser-crashed");
     assert_int_equal(import("quad.obj", &i, &err), T3D_OK);
     t3d_imported_close(&i);
+}
+
+static void a_crash_fails_its_own_object_only(void **state)
+{
+    struct t3d_imported i;
+    struct t3d_err err;
+
+    (void)state;
+    for (int k = 0; k < 10; k++) {
+        if (k == 6) {
+            put_large("cut.obj", "mtllib q.mtl\n", 20000);
+            assert_skip(t3d_import(im, 0, path_of("cut.obj"), truncate_main, path_of("cut.obj"), 0,
+                                   &i, &err),
+                        &err, "parser-crashed");
+            continue;
+        }
+        assert_int_equal(import("quad.obj", &i, &err), T3D_OK);
+        t3d_imported_close(&i);
+    }
+}
+
+/* Keeps the first result in its hands; a second call in the same process would give none. */
+static int hold(struct t3d_sandbox_child *c, void *ctx)
+{
+    static int calls;
+    char request[T3D_SANDBOX_MESSAGE], *p;
+    int fds[T3D_SANDBOX_FDS];
+
+    (void)ctx;
+    if (t3d_sandbox_child_receive(c, request, sizeof request, fds) < 0)
+        return 1;
+    if (calls++)
+        return 0;
+    if (ftruncate(fds[1], 8192) < 0)
+        return 2;
+    p = mmap(NULL, 8192, PROT_READ | PROT_WRITE, MAP_SHARED, fds[1], 0);
+    if (p == MAP_FAILED)
+        return 3;
+    p[0] = 1;
+    return 0;
+}
+
+static void a_result_that_the_child_holds_is_refused(void **state)
+{
+    struct t3d_importer *own;
+    struct t3d_imported i;
+    struct t3d_err err;
+
+    (void)state;
+    assert_int_equal(t3di_importer_open(&own, 1, NULL, hold, &err), T3D_OK);
+    if (!t3d_importer_has_seccomp(own)) {
+        t3d_importer_close(own);
+        skip(); /* the child has ended when the result is taken */
+    }
+    for (int k = 0; k < 5; k++) {
+        assert_skip(t3d_import(own, 0, path_of("quad.obj"), NULL, NULL, 0, &i, &err), &err,
+                    "parser-crashed");
+        assert_non_null(strstr(err.msg, "hold"));
+    }
+    t3d_importer_close(own);
+}
+
+/* Every byte of a result is the same whatever the child has parsed before. */
+static void nothing_goes_from_one_object_to_the_next(void **state)
+{
+    static const char *const name[] = {"quad.obj", "large.obj", "mixed.obj", "many.obj"};
+    static const int order[] = {0, 1, 0, 2, 3, 2, 0, 1, 3, 3, 2, 1, 0, 2, 0};
+    struct t3d_imported first[4], i;
+    struct t3d_err err;
+
+    (void)state;
+    put_text("mixed.obj", "mtllib q.mtl\nv 0 0 0 1 0 0\nv 1 0 0 0 1 0\nv 1 1 0 0 0 1\nvt 0 1\n"
+                          "vn 0 0 1\nusemtl red\nf 1/1/1 2/1/1 3/1/1\nusemtl blue\nf 1 2 3\n");
+    put_large("large.obj", "", 5000);
+    put_large("many.obj", "mtllib q.mtl\nusemtl red\n", 100);
+    for (int k = 0; k < 4; k++) {
+        struct t3d_importer *own; /* a child that has parsed nothing else */
+        assert_int_equal(t3d_importer_open(&own, 1, NULL, &err), T3D_OK);
+        assert_int_equal(t3d_import(own, 0, path_of(name[k]), t3d_import_resolve_folder, folder, 0,
+                                    &first[k], &err),
+                         T3D_OK);
+        t3d_importer_close(own);
+    }
+    for (size_t k = 0; k < T3D_COUNT(order); k++) {
+        const struct t3d_imported *f = &first[order[k]];
+        assert_int_equal(import(name[order[k]], &i, &err), T3D_OK);
+        assert_int_equal(i.map_size, f->map_size);
+        assert_memory_equal(i.map, f->map, f->map_size);
+        t3d_imported_close(&i);
+    }
+    for (int k = 0; k < 4; k++)
+        t3d_imported_close(&first[k]);
 }
 
 static void time_and_memory_are_limited(void **state)
@@ -371,6 +464,9 @@ int main(void)
         cmocka_unit_test(bad_files_have_their_reasons),
         cmocka_unit_test(resolver_stays_in_the_folder),
         cmocka_unit_test(a_crash_is_a_reason),
+        cmocka_unit_test(a_crash_fails_its_own_object_only),
+        cmocka_unit_test(a_result_that_the_child_holds_is_refused),
+        cmocka_unit_test(nothing_goes_from_one_object_to_the_next),
         cmocka_unit_test(time_and_memory_are_limited),
         cmocka_unit_test(a_thousand_imports_leak_nothing),
         cmocka_unit_test(names_of_external_files_are_told),
