@@ -51,6 +51,7 @@ struct t3d_call {
     const struct t3d_op *op;
     const void *attr; /* op->attr_size bytes, or NULL */
     int n_in, n_out, threads;
+    int trains; /* backward will run on what forward computes */
     struct t3d_shape in_shape[T3D_MAX_IN], out_shape[T3D_MAX_OUT];
     const void *in[T3D_MAX_IN];
     void *out[T3D_MAX_OUT];            /* in backward: only if backward_reads_out */
@@ -84,6 +85,7 @@ struct t3d_op_case {
     const void *attr;
     double lo, hi;     /* range of real inputs; 0, 0 = normal(0, 1) */
     uint32_t absent;   /* bit i: optional input i is T3D_NONE */
+    uint32_t frozen;   /* bit i: input i gets no gradient by the op's definition */
     uint32_t batch;    /* bit i: axis 0 of input i is the batch, as is that of the outputs */
     int32_t int_below; /* integer inputs are uniform in [0, int_below) */
     double tolerance;  /* relative, of gradients against differences; 0 = 1e-6 */

@@ -189,6 +189,172 @@ struct t3d_ref t3d_softmax(struct t3d_graph *g, struct t3d_ref x)
     return t3d_graph_node(g, &t3d_op_softmax, NULL, &x, 1);
 }
 
+static struct t3d_ref attend(struct t3d_graph *g, const struct t3d_ref in[5],
+                             const struct t3d_attention *attr, int packed)
+{
+    struct t3di_attend_attr a = {attr->heads, attr->causal, packed, attr->scale};
+
+    return t3d_graph_node(g, &t3d_op_attend, &a, in, 5);
+}
+
+struct t3d_ref t3d_attend(struct t3d_graph *g, struct t3d_ref q, struct t3d_ref k, struct t3d_ref v,
+                          struct t3d_ref mask, struct t3d_ref bias,
+                          const struct t3d_attention *attr)
+{
+    return attend(g, (struct t3d_ref[]){q, k, v, mask, bias}, attr, 0);
+}
+
+struct t3d_ref t3d_attend_packed(struct t3d_graph *g, struct t3d_ref qkv, struct t3d_ref mask,
+                                 struct t3d_ref bias, const struct t3d_attention *attr)
+{
+    return attend(g, (struct t3d_ref[]){qkv, T3D_NONE, T3D_NONE, mask, bias}, attr, 1);
+}
+
+struct t3d_ref t3d_cross_entropy(struct t3d_graph *g, struct t3d_ref logits, struct t3d_ref targets)
+{
+    struct t3d_ref in[] = {logits, targets};
+
+    return t3d_graph_node(g, &t3d_op_cross_entropy, NULL, in, 2);
+}
+
+struct t3d_ref t3d_contrastive(struct t3d_graph *g, struct t3d_ref a, struct t3d_ref b,
+                               struct t3d_ref log_scale)
+{
+    static const int swap[] = {1, 0};
+    struct t3d_ref logits = t3d_mul(g, t3d_batch_matmul(g, a, b, 1, 1), t3d_exp(g, log_scale));
+    struct t3d_ref rows = t3d_cross_entropy(g, logits, T3D_NONE);
+    struct t3d_ref columns = t3d_cross_entropy(g, t3d_permute(g, logits, swap), T3D_NONE);
+
+    return t3d_linear(g, t3d_add(g, rows, columns), 0.5, 0);
+}
+
+static struct t3d_ref loss(struct t3d_graph *g, enum t3di_loss kind, struct t3d_ref y,
+                           struct t3d_ref target, struct t3d_ref weight, double delta)
+{
+    struct t3di_loss_attr attr = {kind, delta};
+    struct t3d_ref in[] = {y, target, weight};
+
+    return t3d_graph_node(g, &t3d_op_losses[kind], &attr, in, 3);
+}
+
+struct t3d_ref t3d_mse(struct t3d_graph *g, struct t3d_ref y, struct t3d_ref target,
+                       struct t3d_ref weight)
+{
+    return loss(g, T3DI_MSE, y, target, weight, 0);
+}
+
+struct t3d_ref t3d_l1(struct t3d_graph *g, struct t3d_ref y, struct t3d_ref target,
+                      struct t3d_ref weight)
+{
+    return loss(g, T3DI_L1, y, target, weight, 0);
+}
+
+struct t3d_ref t3d_huber(struct t3d_graph *g, struct t3d_ref y, struct t3d_ref target,
+                         struct t3d_ref weight, double delta)
+{
+    return loss(g, T3DI_HUBER, y, target, weight, delta);
+}
+
+struct t3d_ref t3d_embedding(struct t3d_graph *g, struct t3d_ref table, struct t3d_ref ids)
+{
+    struct t3d_ref in[] = {table, ids};
+
+    return t3d_graph_node(g, &t3d_op_embedding, NULL, in, 2);
+}
+
+struct t3d_ref t3d_gather(struct t3d_graph *g, struct t3d_ref x, struct t3d_ref index)
+{
+    struct t3d_ref in[] = {x, index};
+
+    return t3d_graph_node(g, &t3d_op_gather, NULL, in, 2);
+}
+
+struct t3d_ref t3d_scatter(struct t3d_graph *g, struct t3d_ref x, struct t3d_ref index,
+                           int64_t length)
+{
+    struct t3di_axis_attr attr = {.length = length};
+    struct t3d_ref in[] = {x, index};
+
+    return t3d_graph_node(g, &t3d_op_scatter, &attr, in, 2);
+}
+
+struct t3d_ref t3d_concat(struct t3d_graph *g, const struct t3d_ref *x, int n, int axis)
+{
+    struct t3di_axis_attr attr = {.axis = axis};
+
+    return t3d_graph_node(g, &t3d_op_concat, &attr, x, n);
+}
+
+struct t3d_ref t3d_slice(struct t3d_graph *g, struct t3d_ref x, int axis, int64_t start,
+                         int64_t length)
+{
+    struct t3di_axis_attr attr = {axis, start, length, 0};
+
+    return t3d_graph_node(g, &t3d_op_slice, &attr, &x, 1);
+}
+
+void t3d_split(struct t3d_graph *g, struct t3d_ref x, int axis, int n, struct t3d_ref *part)
+{
+    struct t3d_shape s = t3d_graph_shape(g, x);
+    int64_t size = axis >= 0 && axis < s.n && n > 0 ? s.dim[axis] : 0;
+
+    if (!size || size % n)
+        t3d_graph_fail(g, "axis %d of %lld elements does not split into %d", axis, (long long)size,
+                       n);
+    for (int i = 0; i < n; i++)
+        part[i] = size % n ? T3D_NONE : t3d_slice(g, x, axis, i * (size / n), size / n);
+}
+
+struct t3d_ref t3d_permute(struct t3d_graph *g, struct t3d_ref x, const int *order)
+{
+    struct t3di_permute_attr attr = {{0}};
+    struct t3d_shape s = t3d_graph_shape(g, x);
+
+    for (int i = 0; i < s.n; i++)
+        attr.order[i] = order[i];
+    return t3d_graph_node(g, &t3d_op_permute, &attr, &x, 1);
+}
+
+static struct t3d_ref reduce(struct t3d_graph *g, struct t3d_ref x, int axis, int mean)
+{
+    struct t3di_axis_attr attr = {.axis = axis, .mean = mean};
+
+    return t3d_graph_node(g, &t3d_op_reduce, &attr, &x, 1);
+}
+
+struct t3d_ref t3d_sum(struct t3d_graph *g, struct t3d_ref x, int axis)
+{
+    return reduce(g, x, axis, 0);
+}
+
+struct t3d_ref t3d_mean(struct t3d_graph *g, struct t3d_ref x, int axis)
+{
+    return reduce(g, x, axis, 1);
+}
+
+struct t3d_ref t3d_patchify(struct t3d_graph *g, struct t3d_ref x, int patch, int channels_last)
+{
+    struct t3di_patch_attr attr = {patch, channels_last, 0, 0};
+
+    return t3d_graph_node(g, &t3d_op_patchify, &attr, &x, 1);
+}
+
+struct t3d_ref t3d_unpatchify(struct t3d_graph *g, struct t3d_ref x, int patch, int channels_last,
+                              int height, int width)
+{
+    struct t3di_patch_attr attr = {patch, channels_last, height, width};
+
+    return t3d_graph_node(g, &t3d_op_unpatchify, &attr, &x, 1);
+}
+
+struct t3d_ref t3d_sinusoid(struct t3d_graph *g, struct t3d_ref t, int width, double scale,
+                            double max_period)
+{
+    struct t3di_sine_attr attr = {width, scale, max_period};
+
+    return t3d_graph_node(g, &t3d_op_sinusoid, &attr, &t, 1);
+}
+
 const struct t3d_op *const t3d_ops[] = {&t3d_op_matmul,
                                         &t3d_op_matmul_act,
                                         &t3d_op_batch_matmul,
@@ -212,4 +378,19 @@ const struct t3d_op *const t3d_ops[] = {&t3d_op_matmul,
                                         &t3d_op_unary[T3DI_SOFTPLUS],
                                         &t3d_op_unary[T3DI_CLAMP],
                                         &t3d_op_softmax,
+                                        &t3d_op_attend,
+                                        &t3d_op_cross_entropy,
+                                        &t3d_op_losses[T3DI_MSE],
+                                        &t3d_op_losses[T3DI_L1],
+                                        &t3d_op_losses[T3DI_HUBER],
+                                        &t3d_op_embedding,
+                                        &t3d_op_gather,
+                                        &t3d_op_scatter,
+                                        &t3d_op_concat,
+                                        &t3d_op_slice,
+                                        &t3d_op_permute,
+                                        &t3d_op_patchify,
+                                        &t3d_op_unpatchify,
+                                        &t3d_op_reduce,
+                                        &t3d_op_sinusoid,
                                         NULL};

@@ -75,6 +75,51 @@ struct t3d_ref t3d_softplus(struct t3d_graph *g, struct t3d_ref x);
 struct t3d_ref t3d_clamp(struct t3d_graph *g, struct t3d_ref x, double low, double high);
 struct t3d_ref t3d_softmax(struct t3d_graph *g, struct t3d_ref x); /* over the last axis */
 
+/* logits (R, C), targets (R) of integers -> mean over rows of log sum exp - logit of the target; a
+ * row whose target is below 0 does not count. */
+struct t3d_ref t3d_cross_entropy(struct t3d_graph *g, struct t3d_ref logits,
+                                 struct t3d_ref targets);
+/* CLIP's loss (Radford et al. 2021, figure 3): a and b (N, D) rows of length 1, row i of one
+ * belongs to row i of the other; log_scale (1). Mean of both directions' cross entropies. */
+struct t3d_ref t3d_contrastive(struct t3d_graph *g, struct t3d_ref a, struct t3d_ref b,
+                               struct t3d_ref log_scale);
+/* Mean of weight f(y - target). weight, optional, has y's first axes and gets no gradient. Huber is
+ * d^2 / 2 up to delta, then linear. */
+struct t3d_ref t3d_mse(struct t3d_graph *g, struct t3d_ref y, struct t3d_ref target,
+                       struct t3d_ref weight);
+struct t3d_ref t3d_l1(struct t3d_graph *g, struct t3d_ref y, struct t3d_ref target,
+                      struct t3d_ref weight);
+struct t3d_ref t3d_huber(struct t3d_graph *g, struct t3d_ref y, struct t3d_ref target,
+                         struct t3d_ref weight, double delta);
+
+/* table (V, D), ids (...) of integers -> (..., D). An id outside 0..V-1 fails the run. */
+struct t3d_ref t3d_embedding(struct t3d_graph *g, struct t3d_ref table, struct t3d_ref ids);
+/* x (B, T, ...), index (B, K) -> (B, K, ...): rows of each sample. */
+struct t3d_ref t3d_gather(struct t3d_graph *g, struct t3d_ref x, struct t3d_ref index);
+/* x (B, K, ...), index (B, K) -> (B, length, ...): the sum of the rows sent to each place. */
+struct t3d_ref t3d_scatter(struct t3d_graph *g, struct t3d_ref x, struct t3d_ref index,
+                           int64_t length);
+
+struct t3d_ref t3d_concat(struct t3d_graph *g, const struct t3d_ref *x, int n, int axis);
+struct t3d_ref t3d_slice(struct t3d_graph *g, struct t3d_ref x, int axis, int64_t start,
+                         int64_t length);
+/* n equal parts of an axis into part[]. */
+void t3d_split(struct t3d_graph *g, struct t3d_ref x, int axis, int n, struct t3d_ref *part);
+/* Axis i of the result is axis order[i] of x. */
+struct t3d_ref t3d_permute(struct t3d_graph *g, struct t3d_ref x, const int *order);
+/* Over one axis, which goes; axis -1 = everything, to (1). */
+struct t3d_ref t3d_sum(struct t3d_graph *g, struct t3d_ref x, int axis);
+struct t3d_ref t3d_mean(struct t3d_graph *g, struct t3d_ref x, int axis);
+
+/* (B, C, H, W) -> (B, H/p W/p, C p p), a patch as (C, p, p): a convolution of stride p is then a
+ * matmul with its weights as they are. channels_last: (B, H, W, C), a patch as (p, p, C). */
+struct t3d_ref t3d_patchify(struct t3d_graph *g, struct t3d_ref x, int patch, int channels_last);
+struct t3d_ref t3d_unpatchify(struct t3d_graph *g, struct t3d_ref x, int patch, int channels_last,
+                              int height, int width);
+/* t (...) -> (..., width): cos, then sin, of t scale max_period^(-i / (width / 2)). */
+struct t3d_ref t3d_sinusoid(struct t3d_graph *g, struct t3d_ref t, int width, double scale,
+                            double max_period);
+
 /* Every op of this file, for tests and benches; ends with NULL. */
 extern const struct t3d_op *const t3d_ops[];
 

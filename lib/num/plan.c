@@ -55,6 +55,7 @@ static void mark_backward(struct t3d_graph *g)
             continue;
         for (int k = 0; k < n->op->n_out; k++)
             n->backward |= g->value[n->value + k].flow;
+        n->call.trains = n->backward;
         for (int j = 0; n->backward && j < n->call.n_in; j++)
             if (n->in[j] >= 0 && root(g, n->in[j])->needs_grad)
                 root(g, n->in[j])->flow = 1;

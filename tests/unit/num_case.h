@@ -94,6 +94,11 @@ static inline void fill(const struct t3d_op *op, const struct t3d_op_case *k, in
     }
 }
 
+static inline int has_no_grad(const struct t3d_op_case *k, int i)
+{
+    return (k->absent | k->frozen) >> i & 1 || k->in[i].type == T3D_INT;
+}
+
 static void *constant_data[T3D_MAX_IN]; /* of the last graph made */
 
 static inline struct t3d_ref make_input(struct made *m, const struct t3d_op *op,
@@ -107,7 +112,7 @@ static inline struct t3d_ref make_input(struct made *m, const struct t3d_op *op,
     if (o->one && k->batch >> i & 1)
         s.dim[0] = 1;
     snprintf(name, sizeof name, "in%d", i);
-    if (s.type == T3D_INT)
+    if (s.type == T3D_INT || k->frozen >> i & 1)
         return m->in[i] = t3d_graph_input(m->g, name, s);
     if (o->constant && i) {
         free(constant_data[i]);
@@ -145,7 +150,7 @@ static inline struct made make_case(const struct t3d_op *op, const struct t3d_op
     if (t3d_graph_build(m.g, &plan, &err) < 0)
         fail_msg("%s, %s: %s", op->name, k->name, err.msg);
     for (int i = 0; i < k->n_in; i++)
-        if (!(k->absent >> i & 1) && (i == 0 || !o->constant || k->in[i].type == T3D_INT)) {
+        if (!(k->absent >> i & 1) && (i == 0 || !o->constant || has_no_grad(k, i))) {
             struct t3d_shape s = t3d_graph_shape(m.g, m.in[i]);
 
             fill(op, k, i, &s, t3d_graph_data(m.g, m.in[i]));
@@ -178,7 +183,7 @@ static inline const t3d_real *result(struct made *m, const struct t3d_op_case *k
         return t3d_graph_data(m->g, m->out[j]);
     }
     for (int i = 0; m->loss.node >= 0 && i < k->n_in; i++) {
-        if (k->absent >> i & 1 || k->in[i].type == T3D_INT || wanted-- > 0)
+        if (has_no_grad(k, i) || wanted-- > 0)
             continue;
         s = t3d_graph_shape(m->g, m->in[i]);
         *n = t3d_shape_count(&s);

@@ -12,14 +12,13 @@
 
 #include <dnnl.h>
 
-enum { MAX_ARGS = 5 };
+enum { MAX_ARGS = 4 };
 
 struct t3di_product {
     dnnl_primitive_t primitive;
-    dnnl_memory_t a, b, bias, residual, c;
+    dnnl_memory_t a, b, bias, c;
     dnnl_stream_t stream;
-    int packed;         /* b holds its own data */
-    int residual_index; /* of its post-op */
+    int packed; /* b holds its own data */
 };
 
 static dnnl_engine_t engine; /* lives as long as the process */
@@ -92,8 +91,7 @@ static dnnl_status_t matrix(dnnl_memory_desc_t *md, int64_t rows, int64_t cols, 
     return dnnl_memory_desc_init_by_strides(md, 2, dims, dnnl_f32, strides);
 }
 
-static dnnl_status_t post_ops(dnnl_primitive_attr_t attr, const struct t3di_product_desc *d,
-                              const dnnl_memory_desc_t *c)
+static dnnl_status_t post_ops(dnnl_primitive_attr_t attr, const struct t3di_product_desc *d)
 {
     dnnl_post_ops_t ops = NULL;
     dnnl_alg_kind_t kind;
@@ -104,8 +102,6 @@ static dnnl_status_t post_ops(dnnl_primitive_attr_t attr, const struct t3di_prod
         s = dnnl_post_ops_append_eltwise(ops, 1, kind, alpha, 0);
     if (s == dnnl_success && d->add)
         s = dnnl_post_ops_append_sum(ops, 1);
-    if (s == dnnl_success && d->residual)
-        s = dnnl_post_ops_append_binary(ops, dnnl_binary_add, c);
     if (s == dnnl_success)
         s = dnnl_primitive_attr_set_post_ops(attr, ops);
     dnnl_post_ops_destroy(ops);
@@ -133,7 +129,7 @@ static dnnl_status_t describe(dnnl_primitive_desc_t *pd, const struct t3di_produ
     if (s == dnnl_success)
         s = dnnl_primitive_attr_create(&attr);
     if (s == dnnl_success)
-        s = post_ops(attr, d, &md[3]);
+        s = post_ops(attr, d);
     if (s == dnnl_success)
         s = dnnl_primitive_desc_create(pd, &md_op, attr, engine, NULL);
     if (attr)
@@ -193,8 +189,6 @@ static dnnl_status_t make(struct t3di_product *p, const struct t3di_product_desc
                         : dnnl_memory_create(&p->b, &md[1], engine, DNNL_MEMORY_NONE);
     if (s == dnnl_success && d->bias)
         s = dnnl_memory_create(&p->bias, &md[2], engine, DNNL_MEMORY_NONE);
-    if (s == dnnl_success && d->residual)
-        s = dnnl_memory_create(&p->residual, &md[3], engine, DNNL_MEMORY_NONE);
     if (s == dnnl_success)
         s = dnnl_memory_create(&p->c, &md[3], engine, DNNL_MEMORY_NONE);
     if (pd)
@@ -211,7 +205,6 @@ int t3di_product_new(struct t3di_product **product, const struct t3di_product_de
     *bytes = 0;
     if (!p)
         return t3d_err_nomem(err, "a matrix product");
-    p->residual_index = t3di_product_has(d->act) + (d->add != 0);
     status = make(p, d, bytes);
     if (status != dnnl_success) {
         t3di_product_free(p);
@@ -227,7 +220,7 @@ void t3di_product_free(struct t3di_product *p)
 
     if (!p)
         return;
-    memcpy(memory, (dnnl_memory_t[]){p->a, p->b, p->bias, p->residual, p->c}, sizeof memory);
+    memcpy(memory, (dnnl_memory_t[]){p->a, p->b, p->bias, p->c}, sizeof memory);
     for (int i = 0; i < MAX_ARGS; i++)
         if (memory[i])
             dnnl_memory_destroy(memory[i]);
@@ -245,8 +238,7 @@ static dnnl_exec_arg_t argument(int arg, dnnl_memory_t m, const t3d_real *data)
 }
 
 int t3di_product_run(struct t3di_product *p, const t3d_real *a, const t3d_real *b,
-                     const t3d_real *bias, const t3d_real *residual, t3d_real *c,
-                     struct t3d_err *err)
+                     const t3d_real *bias, t3d_real *c, struct t3d_err *err)
 {
     dnnl_exec_arg_t arg[MAX_ARGS];
     int n = 0, status;
@@ -257,9 +249,6 @@ int t3di_product_run(struct t3di_product *p, const t3d_real *a, const t3d_real *
     arg[n++] = argument(DNNL_ARG_DST, p->c, c);
     if (p->bias)
         arg[n++] = argument(DNNL_ARG_BIAS, p->bias, bias);
-    if (p->residual)
-        arg[n++] = argument(DNNL_ARG_ATTR_MULTIPLE_POST_OP(p->residual_index) | DNNL_ARG_SRC_1,
-                            p->residual, residual);
     status = dnnl_primitive_execute(p->primitive, p->stream, n, arg);
     if (status == dnnl_success)
         status = dnnl_stream_wait(p->stream);
@@ -328,10 +317,9 @@ void t3di_product_free(struct t3di_product *p)
 }
 
 int t3di_product_run(struct t3di_product *p, const t3d_real *a, const t3d_real *b,
-                     const t3d_real *bias, const t3d_real *residual, t3d_real *c,
-                     struct t3d_err *err)
+                     const t3d_real *bias, t3d_real *c, struct t3d_err *err)
 {
-    (void)p, (void)a, (void)b, (void)bias, (void)residual, (void)c;
+    (void)p, (void)a, (void)b, (void)bias, (void)c;
     return t3d_err_set(err, T3D_FAIL, "onednn", "this build has no oneDNN");
 }
 

@@ -13,7 +13,6 @@ struct t3di_product_desc {
     int bias;                           /* + bias (n) */
     enum t3di_unary act;                /* T3DI_N_UNARY = none; after the bias */
     int add;                            /* + what C holds */
-    int residual;                       /* + residual (m, n), which is not C */
     const t3d_real *constant;           /* B for good: packed now; else NULL */
 };
 
@@ -28,10 +27,9 @@ int t3di_product_has(enum t3di_unary act);
 int t3di_product_new(struct t3di_product **product, const struct t3di_product_desc *d,
                      size_t *bytes, struct t3d_err *err) T3D_MUST_CHECK;
 void t3di_product_free(struct t3di_product *p);
-/* b is ignored where it is packed; bias and residual where the description has none. */
+/* b is ignored where it is packed, bias where the description has none. */
 int t3di_product_run(struct t3di_product *p, const t3d_real *a, const t3d_real *b,
-                     const t3d_real *bias, const t3d_real *residual, t3d_real *c,
-                     struct t3d_err *err) T3D_MUST_CHECK;
+                     const t3d_real *bias, t3d_real *c, struct t3d_err *err) T3D_MUST_CHECK;
 
 /* "2.6.3 (avx512_core_bf16)", or NULL when it is not built in. */
 const char *t3di_product_library(void);

@@ -462,16 +462,16 @@ static inline void tile(t3d_real *c, int64_t ldc, const t3d_real *a, const t3d_r
 /* --- the optimiser ------------------------------------------------------------------------------
  */
 
-/* step: beta1, beta2, lr / (1 - beta1^t), 1 / sqrt(1 - beta2^t), epsilon, 1 - lr decay. The arrays
- * are padded to whole vectors. */
+/* step: 1 - beta1, 1 - beta2 (in float exact where 1 - (float)beta is not), lr / (1 - beta1^t), 1 /
+ * sqrt(1 - beta2^t), epsilon, 1 - lr decay. The arrays are padded to whole vectors. */
 static inline void adamw(t3d_real *w, t3d_real *m, t3d_real *v, const t3d_real *g, int64_t n,
                          const t3d_real step[6])
 {
     for (int64_t i = 0; i < n; i += LANES) {
         vec x = v_load(g + i), m1 = v_load(m + i), v1 = v_load(v + i);
 
-        m1 = v_fma(v_set(step[0]), m1 - x, x);
-        v1 = v_fma(v_set(step[1]), v1 - x * x, x * x);
+        m1 = v_fma(v_set(step[0]), x - m1, m1);
+        v1 = v_fma(v_set(step[1]), x * x - v1, v1);
         v_store(m + i, m1);
         v_store(v + i, v1);
         v_store(w + i, v_load(w + i) * step[5] -

@@ -30,10 +30,34 @@ struct t3di_binary_attr {
     enum t3di_binary kind;
 };
 
+struct t3di_axis_attr {
+    int axis; /* -1 = all, where that makes sense */
+    int64_t start, length;
+    int mean;
+};
+struct t3di_permute_attr {
+    int order[T3D_MAX_AXES];
+};
+struct t3di_patch_attr {
+    int patch, channels_last, height, width; /* height, width: of unpatchify's pictures */
+};
+struct t3di_sine_attr {
+    int width;
+    double scale, max_period;
+};
+enum t3di_loss { T3DI_MSE, T3DI_L1, T3DI_HUBER, T3DI_N_LOSSES };
+struct t3di_loss_attr {
+    enum t3di_loss kind;
+    double delta; /* Huber's bend */
+};
+
 extern const struct t3d_op t3d_op_matmul, t3d_op_matmul_act, t3d_op_batch_matmul;
 extern const struct t3d_op t3d_op_attend, t3d_op_layer_norm, t3d_op_rms_norm, t3d_op_group_norm;
 extern const struct t3d_op t3d_op_unary[T3DI_N_UNARY], t3d_op_binary[T3DI_N_BINARY];
-extern const struct t3d_op t3d_op_softmax;
+extern const struct t3d_op t3d_op_softmax, t3d_op_cross_entropy, t3d_op_losses[T3DI_N_LOSSES];
+extern const struct t3d_op t3d_op_embedding, t3d_op_gather, t3d_op_scatter;
+extern const struct t3d_op t3d_op_concat, t3d_op_slice, t3d_op_permute;
+extern const struct t3d_op t3d_op_patchify, t3d_op_unpatchify, t3d_op_reduce, t3d_op_sinusoid;
 
 /* --- helpers --------------------------------------------------------------------------------- */
 

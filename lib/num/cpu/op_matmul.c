@@ -70,10 +70,17 @@ static void release(void *p)
     free(s);
 }
 
-/* Does the product do the epilogue itself? Not where backward needs the value before act. */
+/* Does the product do the epilogue itself? Not where backward needs the value before act: then all
+ * runs of the node compute alike, also those whose value before act is dropped. */
 static int fuses(const struct t3d_call *c)
 {
-    return c->n_out < 2 || !c->out[1];
+    return c->n_out < 2 || !c->trains;
+}
+
+/* Where the product goes. */
+static t3d_real *product_of(const struct t3d_call *c)
+{
+    return !fuses(c) && c->out[1] ? c->out[1] : c->out[0];
 }
 
 static int prepare_dnnl(struct t3d_call *c, struct state *s, struct t3d_err *err)
@@ -111,10 +118,7 @@ static int prepare_dnnl(struct t3d_call *c, struct state *s, struct t3d_err *err
     size_t bytes[3] = {0};
     int r;
 
-    if (fuses(c) && c->in[RESIDUAL]) {
-        y.add = c->in[RESIDUAL] == c->out[0];
-        y.residual = !y.add;
-    }
+    y.add = fuses(c) && c->in[RESIDUAL];
     r = t3di_product_new(&s->y, &y, &bytes[0], err);
     if (r == T3D_OK && c->grad_in[X])
         r = t3di_product_new(&s->dx, &dx, &bytes[1], err);
@@ -210,7 +214,7 @@ static void forward_plain(const struct t3d_call *c)
     /* Without an activation the product is added to the residual, be it in place or not. */
     int onto = c->in[RESIDUAL] && act_of(c) == T3DI_N_UNARY;
 
-    g.c = fuses(c) ? c->out[0] : c->out[1];
+    g.c = product_of(c);
     if (onto && c->in[RESIDUAL] != c->out[0])
         t3di_add_into(c->out[0], c->in[RESIDUAL], g.m * g.n, 1, c->threads);
     g.packed = s->packed;
@@ -222,7 +226,7 @@ static void forward_plain(const struct t3d_call *c)
 static int forward(const struct t3d_call *c, struct t3d_err *err)
 {
     const struct state *s = c->state;
-    t3d_real *to = fuses(c) ? c->out[0] : c->out[1];
+    t3d_real *to = product_of(c);
     int64_t n = t3d_shape_count(&c->out_shape[0]);
     int r;
 
@@ -230,7 +234,10 @@ static int forward(const struct t3d_call *c, struct t3d_err *err)
         forward_plain(c);
         return T3D_OK;
     }
-    r = t3di_product_run(s->y, c->in[X], c->in[W], c->in[BIAS], c->in[RESIDUAL], to, err);
+    /* Whether the residual lies in place may differ from one run of the node to another. */
+    if (fuses(c) && c->in[RESIDUAL] && c->in[RESIDUAL] != to)
+        t3di_add_into(to, c->in[RESIDUAL], n, 1, c->threads);
+    r = t3di_product_run(s->y, c->in[X], c->in[W], c->in[BIAS], to, err);
     if (r < 0 || fuses(c))
         return r;
     t3di_unary_run(act_of(c), c->out[0], to, n, 0, 0, c->threads);
@@ -295,9 +302,9 @@ static int backward(const struct t3d_call *c, struct t3d_err *err)
     if (!s->y)
         backward_plain(c, gy, scratch);
     if (s->dx)
-        r = t3di_product_run(s->dx, gy, c->in[W], NULL, NULL, c->grad_in[X], err);
+        r = t3di_product_run(s->dx, gy, c->in[W], NULL, c->grad_in[X], err);
     if (r == T3D_OK && s->dw)
-        r = t3di_product_run(s->dw, gy, c->in[X], NULL, NULL, c->grad_in[W], err);
+        r = t3di_product_run(s->dw, gy, c->in[X], NULL, c->grad_in[W], err);
     return r;
 }
 
