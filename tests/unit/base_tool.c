@@ -103,6 +103,7 @@ static pid_t start(char **argv, int in, int to)
     pid = fork();
     if (pid)
         return pid;
+    signal(SIGINT, SIG_DFL); /* a shell's background job begins with it ignored */
     dup2(open("err", O_WRONLY | O_CREAT | O_TRUNC, 0600), 2);
     dup2(in >= 0 ? in : open("/dev/null", O_RDONLY), 0);
     dup2(to >= 0 ? to : open("out", O_WRONLY | O_CREAT | O_TRUNC, 0600), 1);
