@@ -9,8 +9,8 @@
 
 #include "base/file.h"
 #include "base/hash.h"
-#include "base/json.h"
 #include "store/manifest_impl.h"
+#include "store/reject.h"
 
 enum { BATCH = 256, FORMAT_VERSION = 1 };
 
@@ -125,22 +125,7 @@ static int put_state(struct t3d_intake *in, const struct t3d_object *o, enum t3d
 static int write_reject(struct t3d_intake *in, const struct t3d_object *o, enum t3d_state_code code,
                         const struct t3d_err *why, struct t3d_err *err)
 {
-    cJSON *record;
-    int bad, r;
-
-    if (!in->rejects)
-        return T3D_OK;
-    record = cJSON_CreateObject();
-    bad = !record || t3d_json_set_str(record, "uid", o->uid) ||
-          t3d_json_set_str(record, "stage", "fetch") ||
-          t3d_json_set_str(record, "status", t3d_state_name(code)) ||
-          t3d_json_set_str(record, "reason", why->reason) ||
-          t3d_json_set_num(record, "value", why->value) ||
-          t3d_json_set_str(record, "message", why->msg) ||
-          (o->path && t3d_json_set_str(record, "path", o->path));
-    r = bad ? t3d_err_nomem(err, o->uid) : t3d_ndjson_write(in->rejects, record, err);
-    cJSON_Delete(record);
-    return r;
+    return t3d_reject_write(in->rejects, o->uid, "fetch", t3d_state_name(code), why, o->path, err);
 }
 
 /* The object is in the manifest without content and with this state; one that is ok stays so. */

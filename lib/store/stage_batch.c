@@ -2,6 +2,7 @@
 /* Results that are saved but not yet committed: their records wait for the commit. */
 #include "base/json.h"
 #include "base/tool.h"
+#include "store/reject.h"
 #include "store/stage_impl.h"
 
 enum { BATCH = 256 };
@@ -88,22 +89,6 @@ int t3di_batch_record(struct t3di_loop *l, struct t3d_stage_item *item, struct t
     return count(l, err);
 }
 
-static cJSON *reject_record(const struct t3di_loop *l, const char *uid, const char *status,
-                            const char *reason, double value, const char *message)
-{
-    cJSON *o = cJSON_CreateObject();
-    int bad = !o || t3d_json_set_str(o, "uid", uid) || t3d_json_set_str(o, "stage", l->st->name) ||
-              t3d_json_set_str(o, "status", status) || t3d_json_set_str(o, "reason", reason) ||
-              t3d_json_set_num(o, "value", value);
-
-    if (!bad && *message)
-        bad = t3d_json_set_str(o, "message", message);
-    if (!bad)
-        return o;
-    cJSON_Delete(o);
-    return NULL;
-}
-
 int t3di_batch_reject(struct t3di_loop *l, const char *uid, const char *status, const char *reason,
                       double value, const char *message, struct t3d_err *err)
 {
@@ -112,7 +97,7 @@ int t3di_batch_reject(struct t3di_loop *l, const char *uid, const char *status, 
     if (l->rejects) {
         if (!l->reject && !(l->reject = calloc(BATCH, sizeof *l->reject)))
             return t3d_err_nomem(err, "rejects");
-        o = reject_record(l, uid, status, reason, value, message);
+        o = t3d_reject_record(uid, l->st->name, status, reason, value, message);
         l->reject[l->n_reject] = o ? t3d_json_text(o, 0) : NULL;
         cJSON_Delete(o);
         if (!l->reject[l->n_reject])
