@@ -11,6 +11,7 @@
 #include "base/log.h"
 #include "base/tool.h"
 #include "store/manifest.h"
+#include "store/reject.h"
 #include "store/split.h"
 #include "store/split_rows.h"
 
@@ -164,9 +165,6 @@ static int index_rows(struct run *x, struct t3d_err *err)
 static int refuse(struct run *x, const char *uid, const char *status, const struct t3d_err *why,
                   struct t3d_err *err)
 {
-    cJSON *record;
-    int bad, r;
-
     if (x->failed + x->refused < MAX_WARNINGS)
         t3d_warn("%s", why->msg);
     else if (x->failed + x->refused == MAX_WARNINGS)
@@ -175,17 +173,7 @@ static int refuse(struct run *x, const char *uid, const char *status, const stru
         x->failed++;
     else
         x->refused++;
-    if (!x->rejects)
-        return T3D_OK;
-    record = cJSON_CreateObject();
-    bad = !record || t3d_json_set_str(record, "uid", uid) ||
-          t3d_json_set_str(record, "stage", "splits") ||
-          t3d_json_set_str(record, "status", status) ||
-          t3d_json_set_str(record, "reason", why->reason) ||
-          t3d_json_set_num(record, "value", NAN) || t3d_json_set_str(record, "message", why->msg);
-    r = bad ? t3d_err_nomem(err, uid) : t3d_ndjson_write(x->rejects, record, err);
-    cJSON_Delete(record);
-    return r;
+    return t3d_reject_write(x->rejects, uid, "splits", status, why, NULL, err);
 }
 
 /* The member that the record names, added if it is new. T3D_SKIP "unknown-uid", "not-rendered", ...
@@ -298,55 +286,14 @@ static int write_manifest(struct run *x, struct t3d_err *err)
     return r;
 }
 
-static int write_list(struct run *x, FILE *f, enum t3d_split which, struct t3d_err *err)
-{
-    size_t n, *list = t3d_splits_sorted(x->splits, which, &n);
-
-    if (n && !list)
-        return t3d_err_nomem(err, "the lists");
-    fprintf(f, ",\n\"%s\":[", t3d_split_name(which));
-    for (size_t i = 0; i < n; i++) /* a uid needs no escapes */
-        fprintf(f, "%s\n\"%s\"", i ? "," : "", t3d_splits_uid(x->splits, list[i]));
-    fputs("]", f);
-    free(list);
-    return T3D_OK;
-}
-
-static void write_head(const struct run *x, FILE *f, const struct t3d_split_report *n)
-{
-    char number[32];
-
-    fprintf(f, "{\"schema\":1,\n\"seed\":%llu,\n\"shares\":{",
-            (unsigned long long)x->conf->common.seed);
-    for (int i = 0; i < T3D_SPLITS; i++) {
-        t3d_json_number(x->conf->share[i], number);
-        fprintf(f, "%s\"%s\":%s", i ? "," : "", t3d_split_name((enum t3d_split)i), number);
-    }
-    fputs("},\n\"counts\":{", f);
-    for (int i = 0; i < T3D_SPLITS; i++)
-        fprintf(f, "%s\"%s\":%llu", i ? "," : "", t3d_split_name((enum t3d_split)i),
-                (unsigned long long)n->count[i]);
-    fputs("}", f);
-}
-
 static int write_json(struct run *x, const struct t3d_split_report *n, struct t3d_err *err)
 {
-    char *path = x->conf->output
-                     ? t3d_strdup(&x->arena, x->conf->output)
-                     : t3d_path_join(&x->arena, x->conf->common.workspace, "splits.json");
-    struct t3d_out out;
-    int r = path ? t3d_out_open(&out, path, err) : t3d_err_nomem(err, "splits.json");
+    const struct conf *c = x->conf;
+    char *path = c->output ? t3d_strdup(&x->arena, c->output)
+                           : t3d_path_join(&x->arena, c->common.workspace, "splits.json");
 
-    if (r < 0)
-        return r;
-    write_head(x, out.f, n);
-    for (int i = 0; i < T3D_SPLITS && r == T3D_OK; i++)
-        r = write_list(x, out.f, (enum t3d_split)i, err);
-    fputs("}\n", out.f);
-    if (r == T3D_OK)
-        return t3d_out_commit(&out, 0, err);
-    t3d_out_abort(&out);
-    return r;
+    return path ? t3d_splits_write(x->splits, path, c->common.seed, c->share, n, err)
+                : t3d_err_nomem(err, "splits.json");
 }
 
 static void report(struct run *x, const struct t3d_split_report *n)

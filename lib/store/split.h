@@ -74,4 +74,10 @@ void t3d_splits_report(struct t3d_splits *s, struct t3d_split_report *r);
  * when *n == 0). */
 size_t *t3d_splits_sorted(struct t3d_splits *s, enum t3d_split which, size_t *n);
 
+/* The lists as JSON to path, whole or not at all: schema, seed, shares, counts, and for each split
+ * its sorted uids. seed and share as for t3d_splits_new; n: the report as things stand. */
+int t3d_splits_write(struct t3d_splits *s, const char *path, uint64_t seed,
+                     const double share[T3D_SPLITS], const struct t3d_split_report *n,
+                     struct t3d_err *err) T3D_MUST_CHECK;
+
 #endif
