@@ -8,8 +8,8 @@
 #include "store/check.h"
 #include "store/manifest.h"
 #include "store/merge.h"
-
-enum { BATCH = 4096 };
+#include "store/record_import.h"
+#include "store/reject.h"
 
 struct conf {
     struct t3d_common common;
@@ -200,97 +200,19 @@ static int run_show(void *conf, struct t3d_err *err)
 /* --- import
  * ---------------------------------------------------------------------------------------- */
 
-struct import {
-    struct t3d_manifest *m;
-    const struct t3d_common *common;
-    FILE *rejects;
-    int writing;
-    uint64_t fresh, known, bad;
-};
-
-/* One that cannot be imported: told, and counted. */
-static int refuse(struct import *in, const cJSON *record, const struct t3d_err *why,
+/* Told, and a line for --rejects. */
+static int refuse(void *rejects, const cJSON *record, const struct t3d_err *why,
                   struct t3d_err *err)
 {
-    cJSON *o;
-    int r = T3D_OK;
-
-    in->bad++;
     t3d_warn("%s", why->msg);
-    if (!in->rejects)
-        return T3D_OK;
-    o = cJSON_CreateObject();
-    if (!o || t3d_json_set_str(o, "uid", record ? t3d_json_str(record, "uid", "") : "") ||
-        t3d_json_set_str(o, "stage", "import") || t3d_json_set_str(o, "status", "fail") ||
-        t3d_json_set_str(o, "reason", why->reason) || t3d_json_set_num(o, "value", why->value) ||
-        t3d_json_set_str(o, "message", why->msg))
-        r = t3d_err_nomem(err, "a reject");
-    else
-        r = t3d_ndjson_write(in->rejects, o, err);
-    cJSON_Delete(o);
-    return r;
+    return t3d_reject_write(rejects, record ? t3d_json_str(record, "uid", "") : "", "import",
+                            "fail", why, NULL, err);
 }
 
-/* Transactions of BATCH records; --dry-run: one that is rolled back. */
-static int make_room(struct import *in, struct t3d_err *err)
+static int import_files(struct t3d_record_import *in, const struct t3d_common *c,
+                        struct t3d_err *err)
 {
-    uint64_t n = in->fresh + in->known + in->bad;
-    int r = T3D_OK;
-
-    if (in->writing && n % BATCH == 0 && !in->common->dry_run) {
-        in->writing = 0;
-        r = t3d_manifest_commit(in->m, err);
-    }
-    if (r == T3D_OK && !in->writing) {
-        r = t3d_manifest_begin(in->m, err);
-        in->writing = r == T3D_OK;
-    }
-    return r;
-}
-
-static int import_record(struct import *in, const cJSON *record, struct t3d_err *err)
-{
-    struct t3d_err why = {0};
-    int r = make_room(in, err);
-
-    if (r < 0)
-        return r;
-    r = t3d_manifest_put_record(in->m, record, NULL, &why);
-    in->fresh += r == T3D_OK;
-    in->known += r == T3D_END;
-    if (r == T3D_SKIP)
-        return refuse(in, record, &why, err);
-    if (r < 0)
-        *err = why;
-    return r < 0 ? r : T3D_OK;
-}
-
-static int import_stream(struct import *in, FILE *f, const char *name, struct t3d_err *err)
-{
-    struct t3d_ndjson lines;
-    struct t3d_err why = {0};
-    int r = T3D_OK;
-
-    t3d_ndjson_init(&lines, f, name);
-    while (r == T3D_OK && !t3d_stop_requested()) {
-        cJSON *record = NULL;
-        r = t3d_ndjson_next(&lines, &record, &why);
-        if (r == T3D_SKIP)
-            r = refuse(in, NULL, &why, err);
-        else if (r < 0)
-            *err = why;
-        else if (r == T3D_OK)
-            r = import_record(in, record, err);
-        cJSON_Delete(record);
-    }
-    t3d_ndjson_fini(&lines);
-    return r < 0 ? r : T3D_OK;
-}
-
-static int import_files(struct import *in, struct t3d_err *err)
-{
-    const struct t3d_common *c = in->common;
-    int r = c->use_stdin ? import_stream(in, stdin, "standard input", err) : T3D_OK;
+    int r = c->use_stdin ? t3d_record_import_stream(in, stdin, "standard input", err) : T3D_OK;
 
     for (size_t i = 0; i < c->operands.n && r == T3D_OK; i++) {
         FILE *f = fopen(c->operands.item[i], "re");
@@ -298,30 +220,28 @@ static int import_files(struct import *in, struct t3d_err *err)
             r = t3d_err_sys(err, "cannot open", c->operands.item[i]);
             break;
         }
-        r = import_stream(in, f, c->operands.item[i], err);
+        r = t3d_record_import_stream(in, f, c->operands.item[i], err);
         fclose(f);
     }
-    if (in->writing && r == T3D_OK && !c->dry_run)
-        return t3d_manifest_commit(in->m, err);
-    if (in->writing)
-        t3d_manifest_rollback(in->m);
-    return r;
+    return t3d_record_import_end(in, r, err);
 }
 
 static int run_import(void *conf, struct t3d_err *err)
 {
-    struct import in = {.common = conf};
     const struct t3d_common *c = conf;
+    struct t3d_record_import in = {.dry_run = c->dry_run, .refuse = refuse};
+    FILE *rejects = NULL;
     int r;
 
     if (!c->use_stdin && !c->operands.n)
         return t3d_err_set(err, T3D_USAGE, "usage", "import needs a FILE, or - for standard input");
     r = t3d_manifest_open(&in.m, c->workspace, c->dry_run ? 0 : T3D_MANIFEST_CREATE, err);
-    if (r == T3D_OK && c->rejects && !(in.rejects = fopen(c->rejects, "we")))
+    if (r == T3D_OK && c->rejects && !(rejects = fopen(c->rejects, "we")))
         r = t3d_err_sys(err, "cannot create", c->rejects);
+    in.ctx = rejects;
     if (r == T3D_OK)
-        r = import_files(&in, err);
-    if (in.rejects && fclose(in.rejects) != 0 && r == T3D_OK)
+        r = import_files(&in, c, err);
+    if (rejects && fclose(rejects) != 0 && r == T3D_OK)
         r = t3d_err_sys(err, "cannot write", c->rejects);
     t3d_manifest_close(in.m);
     if (r < 0)
