@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* t3d-filter: measure every object, decide which ones go on, keep the measures of all. With --views
  * it decides by what render measured in the pictures. */
-#include <fnmatch.h>
 #include <math.h>
 #include <stdio.h>
 
@@ -190,65 +189,22 @@ static int add_derived(cJSON *m, const struct t3d_object *o)
 /* --- deciding
  * --------------------------------------------------------------------------------------- */
 
-static int license_allowed(const struct t3d_list *allow, const char *license)
-{
-    if (!license || !*license)
-        license = "NOASSERTION";
-    for (size_t i = 0; i < allow->n; i++)
-        if (fnmatch(allow->item[i], license, FNM_CASEFOLD) == 0)
-            return 1;
-    return 0;
-}
-
-/* Rejects an object that no later stage can do anything with, by what the reader met first. */
-static int reject_nothing(struct t3d_stage_item *item, const cJSON *m)
-{
-    const char *first = cJSON_GetStringValue(cJSON_GetObjectItem(m, "first_bad"));
-    double bad = t3d_json_num(m, "n_bad_primitives", 0);
-
-    if (t3d_json_num(m, "triangles", 0) == 0 && bad > 0)
-        t3d_err_value(&item->err, T3D_SKIP, first && *first ? first : "no-triangles", bad,
-                      "%s: the object has no triangles, since %g of its primitives cannot be used",
-                      item->object.uid, bad);
-    else if (t3d_json_num(m, "triangles", 0) == 0)
-        t3d_err_value(&item->err, T3D_SKIP, "no-triangles", 0, "%s: the object has no triangles",
-                      item->object.uid);
-    else if (t3d_json_num(m, "radius", 0) == 0)
-        t3d_err_value(&item->err, T3D_SKIP, "no-extent", 0,
-                      "%s: all triangles of the object lie in one point", item->object.uid);
-    else
-        return 0;
-    item->code = T3D_STATE_REJECT;
-    return 1;
-}
-
-static void decide(const struct filter *f, struct t3d_stage_item *item, const cJSON *m)
+/* The first rule that the object breaks is its reason. */
+static int rejects(const struct filter *f, struct t3d_stage_item *item, const cJSON *m)
 {
     const struct conf *c = f->conf;
-    const char *license = item->object.license;
-    double value;
+    const struct t3d_object *o = &item->object;
 
-    if (!c->views && reject_nothing(item, m))
-        return;
-    for (int i = f->first; i < f->end; i++) {
-        if (!t3d_rule_breaks(&rules[i], c->limit[i], m, &value))
-            continue;
-        item->code = T3D_STATE_REJECT;
-        if (rules[i].kind == T3D_RULE_TRUE)
-            t3d_err_value(&item->err, T3D_SKIP, rules[i].reason, value, "%s: --%s, but %s is %g",
-                          item->object.uid, rules[i].option, rules[i].measure, value);
-        else
-            t3d_err_value(&item->err, T3D_SKIP, rules[i].reason, value, "%s: %s is %g, --%s is %g",
-                          item->object.uid, rules[i].measure, value, rules[i].option, c->limit[i]);
-        return;
-    }
-    if (!c->views && c->license_allow.n && !license_allowed(&c->license_allow, license)) {
-        item->code = T3D_STATE_REJECT;
-        t3d_err_set(&item->err, T3D_SKIP, "license", "%s: license '%s' is not in --license-allow",
-                    item->object.uid, license ? license : "NOASSERTION");
-        return;
-    }
-    item->code = T3D_STATE_OK;
+    if (!c->views && t3d_measures_check(m, o->uid, &item->err) < 0)
+        return 1;
+    for (int i = f->first; i < f->end; i++)
+        if (t3d_rule_rejects(&rules[i], c->limit[i], m, o->uid, &item->err))
+            return 1;
+    if (c->views || !c->license_allow.n || t3d_license_allowed(&c->license_allow, o->license))
+        return 0;
+    t3d_err_set(&item->err, T3D_SKIP, "license", "%s: license '%s' is not in --license-allow",
+                o->uid, o->license ? o->license : "NOASSERTION");
+    return 1;
 }
 
 /* --- the stage
@@ -296,7 +252,7 @@ static void work(void *ctx, int thread, struct t3d_stage_item *item)
         t3d_err_nomem(&item->err, item->object.uid);
         return;
     }
-    decide(f, item, m);
+    item->code = rejects(f, item, m) ? T3D_STATE_REJECT : T3D_STATE_OK;
 }
 
 static int save(void *ctx, struct t3d_manifest *m, struct t3d_stage_item *item, struct t3d_err *err)
@@ -357,7 +313,7 @@ static cJSON *params(const struct conf *c, const struct filter *f)
     cJSON *o = cJSON_CreateObject(), *list;
 
     for (int i = f->first; o && i < f->end; i++)
-        if (!isnan(c->limit[i]) && (rules[i].kind != T3D_RULE_TRUE || c->limit[i] != 0))
+        if (t3d_rule_is_on(&rules[i], c->limit[i]))
             t3d_json_set_num(o, rules[i].option, c->limit[i]);
     if (o && c->license_allow.n) {
         list = cJSON_AddArrayToObject(o, "license-allow");
@@ -373,11 +329,10 @@ static cJSON *params(const struct conf *c, const struct filter *f)
 static void explain_rule(const struct filter *f, int i, const cJSON *m)
 {
     double limit = f->conf->limit[i];
-    int on = !isnan(limit) && (rules[i].kind != T3D_RULE_TRUE || limit != 0);
 
     printf("%-24s %-20s %14.6g  ", rules[i].option, rules[i].measure,
            t3d_rule_measure(&rules[i], m));
-    if (!on)
+    if (!t3d_rule_is_on(&rules[i], limit))
         printf("off\n");
     else if (t3d_rule_breaks(&rules[i], limit, m, NULL))
         printf("REJECT %s (limit %g)\n", rules[i].reason, limit);

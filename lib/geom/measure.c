@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/arena.h"
+#include "base/json.h"
 #include "geom/measure_impl.h"
 
 /* --- sizes --------------------------------------------------------------------------------------
@@ -267,4 +268,22 @@ cJSON *t3d_measures_json(const struct t3d_measures *m)
         o = NULL;
     }
     return o;
+}
+
+int t3d_measures_check(const cJSON *m, const char *uid, struct t3d_err *err)
+{
+    const char *first = t3d_json_str(m, "first_bad", "");
+    double bad = t3d_json_num(m, "n_bad_primitives", 0);
+
+    if (t3d_json_num(m, "triangles", 0) == 0 && bad > 0)
+        return t3d_err_value(
+            err, T3D_SKIP, *first ? first : "no-triangles", bad,
+            "%s: the object has no triangles, since %g of its primitives cannot be used", uid, bad);
+    if (t3d_json_num(m, "triangles", 0) == 0)
+        return t3d_err_value(err, T3D_SKIP, "no-triangles", 0, "%s: the object has no triangles",
+                             uid);
+    if (t3d_json_num(m, "radius", 0) == 0)
+        return t3d_err_value(err, T3D_SKIP, "no-extent", 0,
+                             "%s: all triangles of the object lie in one point", uid);
+    return T3D_OK;
 }

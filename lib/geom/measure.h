@@ -46,4 +46,9 @@ int t3d_measure(struct t3d_measures *m, const struct t3d_scene *s, struct t3d_ar
 /* Flat JSON object; caller frees. */
 cJSON *t3d_measures_json(const struct t3d_measures *m);
 
+/* T3D_SKIP when no later stage can do anything with an object of these measures (as JSON): it has
+ * no triangles, for the reason that the reader met first or "no-triangles", or they have
+ * "no-extent". */
+int t3d_measures_check(const cJSON *m, const char *uid, struct t3d_err *err);
+
 #endif

@@ -11,6 +11,8 @@
 
 #include <cjson/cJSON.h>
 
+#include "base/opt.h"
+
 enum t3d_rule_kind {
     T3D_RULE_MIN,      /* reject when measure < limit */
     T3D_RULE_MAX,      /* reject when measure > limit */
@@ -30,5 +32,16 @@ double t3d_rule_measure(const struct t3d_rule *r, const cJSON *measures);
 
 /* 1 when the rule is on and the object breaks it; value (may be NULL) is the measure. */
 int t3d_rule_breaks(const struct t3d_rule *r, double limit, const cJSON *measures, double *value);
+
+/* 0 while the rule is off: limit NAN, or a flag that is not set. */
+int t3d_rule_is_on(const struct t3d_rule *r, double limit);
+
+/* 1 when the object breaks the rule; err then has reason, value and a message. */
+int t3d_rule_rejects(const struct t3d_rule *r, double limit, const cJSON *measures, const char *uid,
+                     struct t3d_err *err);
+
+/* 1 when a word of the list fits the licence: * and ? stand for any letters, case does not count;
+ * NULL and "" are NOASSERTION. */
+int t3d_license_allowed(const struct t3d_list *allow, const char *license);
 
 #endif
