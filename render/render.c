@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* t3d-render: accepted objects to pictures from a set of views, in shards or folders. */
-#include <glob.h>
 #include <limits.h>
 #include <stdio.h>
 #include <string.h>
@@ -14,9 +13,9 @@
 #include "geom/import.h"
 #include "geom/read.h"
 #include "geom/spread.h"
-#include "image/image.h"
-#include "image/sheet.h"
+#include "metric/shard_sheet.h"
 #include "store/content.h"
+#include "store/sample.h"
 #include "store/shard.h"
 #include "store/stage.h"
 
@@ -82,34 +81,10 @@ struct result {
 /* --- members of a sample
  * -------------------------------------------------------------------------- */
 
-static char *captions_text(const struct t3d_object *o, struct t3d_arena *a)
-{
-    size_t n = 1;
-    char *text, *p;
-
-    for (size_t i = 0; i < o->n_captions; i++)
-        n += strlen(o->caption[i]) + 1;
-    p = text = t3d_alloc(a, n, 1);
-    for (size_t i = 0; text && i < o->n_captions; i++) {
-        size_t k = strlen(o->caption[i]);
-        for (size_t j = 0; j < k; j++) /* one caption a line */
-            *p++ = o->caption[i][j] == '\n' || o->caption[i][j] == '\r' ? ' ' : o->caption[i][j];
-        *p++ = '\n';
-    }
-    return text;
-}
-
 static cJSON *sample_json(const struct render *r, const struct t3d_object *o)
 {
-    cJSON *j = cJSON_CreateObject(), *list;
+    cJSON *j = t3d_sample_json(o);
 
-    t3d_json_set_str(j, "uid", o->uid);
-    t3d_json_set_str(j, "content", o->content);
-    t3d_json_set_str(j, "source", o->source ? o->source : "");
-    t3d_json_set_str(j, "license", o->license ? o->license : "NOASSERTION");
-    list = cJSON_AddArrayToObject(j, "captions");
-    for (size_t i = 0; i < o->n_captions; i++)
-        cJSON_AddItemToArray(list, cJSON_CreateString(o->caption[i]));
     t3d_json_set_str(j, "view_set", r->set.name);
     t3d_json_set_num(j, "views", (double)r->set.n);
     t3d_json_set_num(j, "resolution", (double)r->conf->resolution);
@@ -152,7 +127,7 @@ static int add_pictures(const struct render *r, struct result *res, const struct
 static int build_result(const struct render *r, struct t3d_stage_item *item, struct result *res,
                         const struct t3d_views *v)
 {
-    char *captions = captions_text(&item->object, &item->arena);
+    char *captions = t3d_sample_captions(&item->object, &item->arena);
 
     res->member = t3d_alloc(&item->arena, 3 + v->n * T3D_N_PASSES, sizeof *res->member);
     if (!captions || !res->member)
@@ -307,93 +282,15 @@ static void done(void *ctx, struct t3d_stage_item *item)
     item->result = NULL;
 }
 
-/* --- contact sheet
- * ---------------------------------------------------------------------------------- */
-
-enum { SHEET_COLUMNS = 10, SHEET_CELL = 128 };
-
-static int is_color(const struct t3d_member *m)
-{
-    const char *dot = strchr(m->suffix, '.');
-
-    return m->suffix[0] == 'v' && dot && strcmp(dot, ".png") == 0;
-}
-
-static int sheet_label(struct t3d_sheet *sheet, const struct t3d_sample *s, struct t3d_arena *a,
-                       struct t3d_err *err)
-{
-    const char *caption = NULL;
-
-    for (size_t i = 0; i < s->n; i++)
-        if (strcmp(s->member[i].suffix, "txt") == 0 && s->member[i].size)
-            caption = t3d_strndup(a, s->member[i].data,
-                                  strcspn(s->member[i].data, "\n")); /* ends in a newline */
-    return t3d_sheet_row(sheet, s->key, caption, err);
-}
-
-/* At most SHEET_COLUMNS of the views, evenly chosen. */
-static int sheet_row(struct t3d_sheet *sheet, const struct t3d_sample *s, size_t views,
-                     struct t3d_arena *a, struct t3d_err *err)
-{
-    size_t step = (views + SHEET_COLUMNS - 1) / SHEET_COLUMNS, view = 0;
-    int status = sheet_label(sheet, s, a, err);
-
-    for (size_t i = 0; i < s->n && status == T3D_OK; i++) {
-        struct t3d_image_info info;
-        uint8_t *pixels;
-        if (!is_color(&s->member[i]) || view++ % step)
-            continue;
-        status = t3d_image_decode(&info, &pixels, a, s->member[i].data, s->member[i].size, err);
-        if (status == T3D_OK)
-            status = t3d_sheet_cell(sheet, pixels, info.width, info.height, err);
-    }
-    return status;
-}
-
-/* Rows of one shard, up to the limit. */
-static int sheet_shard(const struct render *r, struct t3d_sheet *sheet, const char *path,
-                       uint64_t *rows, struct t3d_err *err)
-{
-    struct t3d_shard_reader *reader = NULL;
-    struct t3d_arena a = {0};
-    struct t3d_sample sample;
-    int status = t3d_shard_reader_open(&reader, path, err);
-
-    while (status == T3D_OK && *rows < r->conf->sheet_rows && t3d_sheet_rows_left(sheet)) {
-        status = t3d_shard_reader_next(reader, &sample, &a, err);
-        if (status == T3D_OK)
-            status = sheet_row(sheet, &sample, r->set.n, &a, err);
-        *rows += status == T3D_OK;
-        t3d_arena_reset(&a);
-    }
-    t3d_shard_reader_close(reader);
-    t3d_arena_free(&a);
-    return status == T3D_END ? T3D_OK : status;
-}
-
 /* From the shards and not from the run, so that a run with nothing left to do makes it too. */
-static int write_sheet(struct render *r, struct t3d_err *err)
+static int write_sheet(const struct render *r, struct t3d_err *err)
 {
-    struct t3d_sheet_style style = {.columns = (uint32_t)T3D_MIN(r->set.n, (size_t)SHEET_COLUMNS),
-                                    .cell = SHEET_CELL,
-                                    .checker = 1,
-                                    .title = r->name};
-    char *pattern = t3d_sprintf(&r->arena, "%s/*.tar", r->dir);
-    struct t3d_sheet *sheet = NULL;
-    uint64_t rows = 0;
-    glob_t found = {0};
-    int status = pattern ? t3d_sheet_new(&sheet, &style, err) : t3d_err_nomem(err, "a path");
+    uint64_t rows;
+    int status =
+        t3d_shard_sheet(r->conf->sheet, r->dir, r->name, r->set.n, r->conf->sheet_rows, &rows, err);
 
-    if (status == T3D_OK)
-        glob(pattern, 0, NULL, &found); /* sorted; without a match there are no rows */
-    for (size_t i = 0; i < found.gl_pathc && status == T3D_OK && rows < r->conf->sheet_rows; i++)
-        status = sheet_shard(r, sheet, found.gl_pathv[i], &rows, err);
     if (status == T3D_OK && rows == 0)
         t3d_warn("--sheet: no object is rendered, so there is no sheet");
-    else if (status == T3D_OK)
-        status = t3d_sheet_write(sheet, r->conf->sheet, err);
-    globfree(&found);
-    t3d_sheet_free(sheet);
     return status;
 }
 
