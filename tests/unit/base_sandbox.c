@@ -392,6 +392,26 @@ static void a_lost_zygote_is_replaced(void **state)
     assert_int_equal(children_of(mother[0], zygote, 8), 3);
 }
 
+/* Waits until the process is stopped, so that it cannot take what is sent afterwards. */
+static void stop(pid_t pid)
+{
+    char path[64], line[512] = "";
+
+    assert_true(pid > 0);
+    kill(pid, SIGSTOP);
+    snprintf(path, sizeof path, "/proc/%d/stat", (int)pid);
+    for (int tries = 0; tries < 500; tries++) {
+        FILE *f = fopen(path, "r");
+        const char *name_end = f && fgets(line, sizeof line, f) ? strrchr(line, ')') : NULL;
+        if (f)
+            fclose(f);
+        if (name_end && name_end[2] == 'T')
+            return;
+        usleep(2000);
+    }
+    fail_msg("process %d does not stop: %s", (int)pid, line);
+}
+
 /* Killed from outside with the request still in the socket: the next child takes it. */
 static void a_request_that_nobody_took_goes_to_the_next_child(void **state)
 {
@@ -409,8 +429,7 @@ static void a_request_that_nobody_took_goes_to_the_next_child(void **state)
         child[i] = 0;
         for (int tries = 0; tries < 500 && children_of(zygote[i], &child[i], 1) == 0; tries++)
             usleep(2000);
-        assert_true(child[i] > 0);
-        kill(child[i], SIGSTOP);
+        stop(child[i]);
     }
     assert_int_equal(t3d_sandbox_send(sb, 0, "calls", 6, NULL, 0, &err), T3D_OK);
     for (int i = 0; i < n; i++)
