@@ -12,8 +12,6 @@ import json
 import os
 import sys
 
-import transformers
-
 COLOURS = "red green blue yellow purple orange".split()
 SHAPES = "cube sphere cylinder cone torus".split()
 TRAIN = [f"a {a} {s} on a smaller {b} {t}" for a in COLOURS for s in SHAPES for b in COLOURS for t in SHAPES]
@@ -70,19 +68,22 @@ def cases(tokenizer, texts, f):
             f.write(json.dumps({"text": t, "max": n, "ids": ids}) + "\n")
 
 
-if len(sys.argv) > 1:
-    cases(transformers.CLIPTokenizer.from_pretrained(sys.argv[1]), sys.stdin.read().split("\n") + TEXTS, sys.stdout)
-    sys.exit()
-merges = train(TRAIN, 250)
-names = list(byte_symbols().values())
-names += [s + "</w>" for s in names] + ["".join(m) for m in merges] + ["<|startoftext|>", "<|endoftext|>"]
-vocab = {s: i for i, s in enumerate(names)}
-assert len(vocab) == len(names)
-os.makedirs(OUT, exist_ok=True)
-with open(os.path.join(OUT, "vocab.json"), "w") as f:
-    json.dump(vocab, f)
-    f.write("\n")
-with open(os.path.join(OUT, "merges.txt"), "w") as f:
-    f.write("#version: 0.2\n" + "".join(" ".join(m) + "\n" for m in merges))
-with open(os.path.join(OUT, "cases.ndjson"), "w") as f:
-    cases(transformers.CLIPTokenizer(vocab=vocab, merges=merges), TEXTS, f)
+if __name__ == "__main__":
+    import transformers
+
+    if len(sys.argv) > 1:
+        cases(transformers.CLIPTokenizer.from_pretrained(sys.argv[1]), sys.stdin.read().split("\n") + TEXTS, sys.stdout)
+        sys.exit()
+    merges = train(TRAIN, 250)
+    names = list(byte_symbols().values())
+    names += [s + "</w>" for s in names] + ["".join(m) for m in merges] + ["<|startoftext|>", "<|endoftext|>"]
+    vocab = {s: i for i, s in enumerate(names)}
+    assert len(vocab) == len(names)
+    os.makedirs(OUT, exist_ok=True)
+    with open(os.path.join(OUT, "vocab.json"), "w") as f:
+        json.dump(vocab, f)
+        f.write("\n")
+    with open(os.path.join(OUT, "merges.txt"), "w") as f:
+        f.write("#version: 0.2\n" + "".join(" ".join(m) + "\n" for m in merges))
+    with open(os.path.join(OUT, "cases.ndjson"), "w") as f:
+        cases(transformers.CLIPTokenizer(vocab=vocab, merges=merges), TEXTS, f)
