@@ -53,7 +53,7 @@ int t3di_speed_manifest(struct t3d_speed *b, struct t3d_speed_row *row, struct t
     const struct t3d_stage stage = {
         .name = "bench", .needs = needs, .format_version = 1, .work = accept};
     struct t3d_common common = {.workspace = ".",
-                                .threads = 1,
+                                .threads = b->threads,
                                 .progress = "none",
                                 .quiet = 1,
                                 .shard_count = 1,
@@ -66,7 +66,7 @@ int t3di_speed_manifest(struct t3d_speed *b, struct t3d_speed_row *row, struct t
 
     *row = (struct t3d_speed_row){.unit = "objects",
                                   .work = (double)b->objects,
-                                  .threads = 1,
+                                  .threads = b->threads,
                                   .phase = {"register", "claim+save"}};
     if (!dir)
         return t3d_err_nomem(err, "a path");
