@@ -16,7 +16,6 @@ for i in $(seq "$n"); do
 done
 is "$(jq -r .reason rejects.ndjson)" too-few-polygons 'the flat object is rejected'
 is "$(jq '.counts | add' work/splits.json)" 41 'the others are divided'
-unlike "$(cat "$T3D_SOURCE/doc/guide.md")" '/work/' 'the guide names no place of its making'
 
 # Each option that filter, render and splits have by the guides is one that they take.
 for o in min-polygons max-polygons min-texture-res remove-broken-meshes; do
