@@ -496,5 +496,6 @@ int main(void)
         cmocka_unit_test_setup_teardown(upstream_binds_once_it_has_run, set_up, tear_down),
     };
 
+    signal(SIGINT, SIG_DFL); /* a shell's background job begins with it ignored */
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
