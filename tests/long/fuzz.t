@@ -21,4 +21,5 @@ for f in build/fuzz/fuzz/*; do
 		-artifact_prefix='$corpus/' -verbosity=0 '$corpus' '$seeds' 2>'$corpus/log' || { tail -30 '$corpus/log' >&2; exit 1; }"
 	rm -rf "$corpus"
 done
+rm -f out err # of expect_status, here in the source tree
 done_testing

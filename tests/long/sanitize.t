@@ -18,4 +18,5 @@ for t in tests/tool/*.t tests/pipe/*.t; do
 	expect_status 0 "$t" env T3D_BUILD="$PWD/build/sanitize" scripts/run-test "$t"
 done
 rm -rf "$build"
+rm -f out err # of expect_status, here in the source tree
 done_testing
