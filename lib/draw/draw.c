@@ -4,6 +4,7 @@
 #include <math.h>
 #include <pthread.h>
 
+#include "base/isa.h"
 #include "draw/draw_impl.h"
 
 /* ---- samples
@@ -35,21 +36,12 @@ static pthread_once_t once = PTHREAD_ONCE_INIT;
 
 static void choose(void)
 {
-    const char *cap = getenv("T3D_ISA");
-    int level = !cap || !*cap || strcmp(cap, "avx512") == 0 ? 2 : strcmp(cap, "avx2") == 0 ? 1 : 0;
     make_centroids();
     isa = t3di_isa_portable();
-#if defined(__x86_64__)
-    if (level >= 1 && t3di_isa_avx2() && __builtin_cpu_supports("avx2") &&
-        __builtin_cpu_supports("fma"))
+    if (t3d_isa() >= T3D_ISA_AVX2 && t3di_isa_avx2())
         isa = t3di_isa_avx2();
-    if (level >= 2 && t3di_isa_avx512() && __builtin_cpu_supports("avx512f") &&
-        __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512dq") &&
-        __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512cd"))
+    if (t3d_isa() >= T3D_ISA_AVX512 && t3di_isa_avx512())
         isa = t3di_isa_avx512();
-#else
-    (void)level;
-#endif
 }
 
 static const struct t3di_isa *chosen(void)

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/arena.h"
+#include "base/isa.h"
 #include "image/image_impl.h"
 
 enum { SLACK = 64 }; /* vector code may touch this much behind a row */
@@ -173,7 +174,7 @@ static void widen(uint8_t *restrict out, const uint8_t *restrict row, const stru
 static int unfilter_all(const struct png *p, uint8_t *pixels, const uint8_t *raw, uint8_t *scratch)
 {
     t3di_unfilter_fn *unfilter =
-        t3di_image_isa() >= T3DI_AVX2 ? t3di_png_unfilter_avx2 : t3di_png_unfilter;
+        t3d_isa() >= T3D_ISA_AVX2 ? t3di_png_unfilter_avx2 : t3di_png_unfilter;
     size_t n = (size_t)p->width * (size_t)p->bpp, stride = (size_t)p->width * 4;
     const uint8_t *above = scratch;
     int direct = p->bpp == 4;

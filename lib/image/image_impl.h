@@ -9,10 +9,6 @@
 
 enum { T3DI_MAX_PIXELS = 64 << 20 }; /* of a picture to be decoded: 256 MiB as RGBA */
 
-/* The best instruction set that both the processor and T3D_ISA allow. */
-enum t3di_isa { T3DI_PORTABLE, T3DI_AVX2, T3DI_AVX512 };
-enum t3di_isa t3di_image_isa(void);
-
 static inline uint32_t t3di_be32(const uint8_t *p)
 {
     return (uint32_t)p[0] << 24 | (uint32_t)p[1] << 16 | (uint32_t)p[2] << 8 | p[3];

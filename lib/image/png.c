@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/isa.h"
 #include "image/deflate.h"
 #include "image/image_impl.h"
 #include "image/png_filter_impl.h"
@@ -141,7 +142,7 @@ static void swap_samples(uint8_t *out, const uint16_t *in, size_t n)
 static void filter_rows(uint8_t *raw, const uint8_t *pixels, size_t n, uint32_t height, size_t bpp,
                         uint8_t *scratch)
 {
-    int avx2 = t3di_image_isa() >= T3DI_AVX2;
+    int avx2 = t3d_isa() >= T3D_ISA_AVX2;
     t3di_filter_fn *up = avx2 ? t3di_filter_up_avx2 : t3di_filter_up;
     t3di_filter_fn *paeth = avx2 ? t3di_filter_paeth_avx2 : t3di_filter_paeth;
     const uint8_t *above = memset(scratch, 0, n);

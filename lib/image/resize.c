@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "base/arena.h"
+#include "base/isa.h"
 #include "image/image_impl.h"
 #include "image/resize_impl.h"
 
@@ -149,8 +150,7 @@ void t3di_vertical(uint8_t *out, const uint8_t *in, size_t stride, size_t n, con
 static int resize_rows(uint8_t *out, uint32_t ow, const uint8_t *in, uint32_t w, uint32_t h,
                        int channels, enum t3d_filter filter, struct t3d_arena *a)
 {
-    t3di_horizontal_fn *pass =
-        t3di_image_isa() >= T3DI_AVX2 ? t3di_horizontal_avx2 : t3di_horizontal;
+    t3di_horizontal_fn *pass = t3d_isa() >= T3D_ISA_AVX2 ? t3di_horizontal_avx2 : t3di_horizontal;
     size_t stride = (size_t)w * (size_t)channels, out_stride = (size_t)ow * (size_t)channels;
     uint8_t *copy = t3d_alloc(a, stride + T3DI_RESIZE_SLACK, 4);
     struct t3di_taps taps;
@@ -179,7 +179,7 @@ static int resize_rows(uint8_t *out, uint32_t ow, const uint8_t *in, uint32_t w,
 static int resize_columns(uint8_t *out, uint32_t oh, const uint8_t *in, size_t stride, uint32_t h,
                           enum t3d_filter filter, struct t3d_arena *a)
 {
-    t3di_vertical_fn *pass = t3di_image_isa() >= T3DI_AVX2 ? t3di_vertical_avx2 : t3di_vertical;
+    t3di_vertical_fn *pass = t3d_isa() >= T3D_ISA_AVX2 ? t3di_vertical_avx2 : t3di_vertical;
     struct t3di_taps taps;
 
     if (make_taps(&taps, h, oh, filter, a) < 0)

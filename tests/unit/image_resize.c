@@ -7,6 +7,7 @@
 #include <cmocka.h>
 
 #include "base/arena.h"
+#include "base/isa.h"
 #include "base/rng.h"
 #include "image/image_impl.h"
 #include "image/resize.h"
@@ -115,7 +116,7 @@ static void vectors_equal_plain(void **state)
     uint8_t *in = noise(W * H * 4 + T3DI_RESIZE_SLACK, 4);
 
     (void)state;
-    if (t3di_image_isa() < T3DI_AVX2)
+    if (t3d_isa() < T3D_ISA_AVX2)
         skip();
     memset(k, 0, sizeof k);
     for (int i = 0; i < N; i++) {

@@ -3,27 +3,17 @@
 
 #include <stdatomic.h>
 #include <stddef.h>
-#include <stdlib.h>
-#include <string.h>
+
+#include "base/isa.h"
 
 static const struct t3di_kernel *choose(void)
 {
     const struct t3di_kernel *k = t3di_kernel_portable();
-#ifdef __x86_64__
-    const char *cap = getenv("T3D_ISA");
 
-    __builtin_cpu_init();
-    if (cap && strcmp(cap, "portable") == 0)
-        return k;
-    if (t3di_kernel_avx2() && __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"))
+    if (t3d_isa() >= T3D_ISA_AVX2 && t3di_kernel_avx2())
         k = t3di_kernel_avx2();
-    if (cap && strcmp(cap, "avx2") == 0)
-        return k;
-    if (t3di_kernel_avx512() && __builtin_cpu_supports("avx512f") &&
-        __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512dq") &&
-        __builtin_cpu_supports("avx512vl"))
+    if (t3d_isa() >= T3D_ISA_AVX512 && t3di_kernel_avx512())
         k = t3di_kernel_avx512();
-#endif
     return k;
 }
 
