@@ -9,6 +9,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/json.h"
 #include "base/log.h"
 #include "base/log_impl.h"
@@ -26,14 +27,6 @@ struct t3d_progress {
     double begin, next;                     /* seconds, monotonic */
     int reported;
 };
-
-static double now(void)
-{
-    struct timespec t;
-
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
 
 /* A bar of a background job would be written over the shell's line. */
 static int foreground_terminal(void)
@@ -67,7 +60,7 @@ struct t3d_progress *t3d_progress_new(const char *mode, const char *stage, const
     snprintf(p->stage, sizeof p->stage, "%s", stage);
     snprintf(p->unit, sizeof p->unit, "%s", unit);
     p->total = total;
-    p->begin = now();
+    p->begin = t3d_clock_s();
     p->next = p->begin + interval[p->mode];
     return p;
 }
@@ -165,7 +158,7 @@ void t3d_progress_add(struct t3d_progress *p, int grade)
     p->done++;
     p->rejected += grade == 1;
     p->failed += grade == 2;
-    t = now();
+    t = t3d_clock_s();
     if (t >= p->next) {
         p->next = t + interval[p->mode];
         report(p, t);
@@ -180,7 +173,7 @@ void t3d_progress_free(struct t3d_progress *p)
     if (p->mode == BAR)
         t3di_log_bar("");
     else if (p->mode == JSON || (p->mode == LINES && p->reported))
-        report(p, now());
+        report(p, t3d_clock_s());
     pthread_mutex_destroy(&p->lock);
     free(p);
 }

@@ -14,6 +14,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/sandbox_impl.h"
 
 /* What a zygote may take to kill and bury a child before it counts as lost. */
@@ -38,14 +39,6 @@ struct t3d_sandbox {
     pthread_mutex_t lock; /* of the mother's socket */
     struct slot *slot;
 };
-
-static double now(void)
-{
-    struct timespec t;
-
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
 
 /* --- open and close ----------------------------------------------------------------------------
  */
@@ -190,11 +183,11 @@ static int settle(struct slot *s)
 {
     struct pollfd p = {s->control, POLLIN, 0};
     struct t3di_status st;
-    double until = now() + GRACE_S;
+    double until = t3d_clock_s() + GRACE_S;
     char junk[64];
 
     while (s->retiring) {
-        double left = until - now();
+        double left = until - t3d_clock_s();
         if (left <= 0 || (poll(&p, 1, (int)(left * 1e3) + 1) > 0 && take_status(s, &st, 0) < 0))
             return -1;
     }
@@ -214,7 +207,7 @@ static int start(struct t3d_sandbox *sb, struct slot *s, struct t3d_err *err)
     s->request++;
     s->active = 1;
     s->late = s->passed_on = 0;
-    s->deadline = sb->o.wall_s > 0 ? now() + sb->o.wall_s : 0;
+    s->deadline = sb->o.wall_s > 0 ? t3d_clock_s() + sb->o.wall_s : 0;
     return T3D_OK;
 }
 
@@ -293,7 +286,7 @@ static void kill_late(struct slot *s)
 {
     s->late = 1;
     order_kill(s);
-    s->deadline = now() + GRACE_S;
+    s->deadline = t3d_clock_s() + GRACE_S;
 }
 
 /* A question (1), the end of the request (2), or nothing that counts (0). */
@@ -377,7 +370,7 @@ int t3d_sandbox_receive(struct t3d_sandbox *sb, int slot, void *msg, size_t capa
 
     while (s->active) {
         struct pollfd p[2] = {{s->control, POLLIN, 0}, {s->talk, POLLIN, 0}};
-        double left = s->deadline > 0 ? s->deadline - now() : 0;
+        double left = s->deadline > 0 ? s->deadline - t3d_clock_s() : 0;
         int wait_ms = s->deadline > 0 ? (int)(T3D_CLAMP(left, 0, 1e6) * 1e3) + (left > 0) : -1;
         int r = poll(p, 2, wait_ms), what = 0;
 

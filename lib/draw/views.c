@@ -6,6 +6,7 @@
 #include <time.h>
 
 #include "base/arena.h"
+#include "base/clock.h"
 #include "base/json.h"
 #include "image/png.h"
 
@@ -16,14 +17,6 @@ struct t3d_painter {
     struct t3d_canvas *canvas;
     struct t3d_png_writer *png;
 };
-
-static double now(void)
-{
-    struct timespec t;
-
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
 
 int t3d_passes_parse(unsigned *passes, const char *const *word, size_t n, struct t3d_err *err)
 {
@@ -98,16 +91,16 @@ static int paint_view(struct t3d_painter *p, const struct t3d_model *m,
                       struct t3d_arena *a, struct t3d_views *all, struct t3d_view_pictures *out,
                       struct t3d_err *err)
 {
-    double start = now(), drawn;
+    double start = t3d_clock_s(), drawn;
     int r = t3d_draw(p->canvas, m, camera, light, err);
 
-    drawn = now();
+    drawn = t3d_clock_s();
     for (int k = 0; k < T3D_N_PASSES && r == T3D_OK; k++)
         if (p->canvas->passes & 1u << k)
             r = encode(p, k, a, &out->png[k], err);
     out->measures = p->canvas->measures;
     all->draw_s += drawn - start;
-    all->encode_s += now() - drawn;
+    all->encode_s += t3d_clock_s() - drawn;
     return r;
 }
 
@@ -116,7 +109,7 @@ int t3d_paint_views(struct t3d_painter *p, const struct t3d_scene *s,
                     struct t3d_arena *a, struct t3d_views *out, struct t3d_err *err)
 {
     struct t3d_model *model = NULL;
-    double start = now();
+    double start = t3d_clock_s();
     int r;
 
     memset(out, 0, sizeof *out);
@@ -129,7 +122,7 @@ int t3d_paint_views(struct t3d_painter *p, const struct t3d_scene *s,
     r = t3d_model_new(&model, s, &out->normalisation, err);
     if (r < 0)
         return r;
-    out->model_s = now() - start;
+    out->model_s = t3d_clock_s() - start;
     for (; out->n < set->n && r == T3D_OK; out->n++)
         r = paint_view(p, model, &set->camera[out->n], light, a, out, &out->picture[out->n], err);
     t3d_model_free(model);

@@ -5,6 +5,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "geom/import.h"
 #include "geom/measure.h"
 #include "geom/primitives.h"
@@ -19,14 +20,6 @@ const struct t3d_speed_stage t3d_speed_stages[] = {
     {"render", t3di_speed_render}, {"png", t3di_speed_png},
     {"shards", t3di_speed_shards}, {"manifest", t3di_speed_manifest},
     {"num", t3di_speed_num},       {NULL, NULL}};
-
-double t3di_speed_now(void)
-{
-    struct timespec t;
-
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
 
 double t3d_speed_phases(const struct t3d_speed_row *r)
 {
@@ -126,13 +119,13 @@ int t3di_speed_read(struct t3d_speed *b, struct t3d_speed_row *row, struct t3d_e
         struct t3d_source src = {in->blob.data, in->blob.size, in->path, open_beside, in};
         struct t3d_scene scene;
         struct t3d_measures m;
-        double start = t3di_speed_now(), parsed;
+        double start = t3d_clock_s(), parsed;
         r = t3d_read_scene(&scene, &a, &src, T3D_READ_HEADERS, err);
-        parsed = t3di_speed_now();
+        parsed = t3d_clock_s();
         if (r == T3D_OK)
             r = t3d_measure(&m, &scene, &a, err);
         row->phase_s[0] += parsed - start;
-        row->phase_s[1] += t3di_speed_now() - parsed;
+        row->phase_s[1] += t3d_clock_s() - parsed;
         row->bytes += (double)in->blob.size;
         row->work++;
         t3d_arena_reset(&a);
@@ -153,16 +146,16 @@ int t3di_speed_import(struct t3d_speed *b, struct t3d_speed_row *row, struct t3d
     for (size_t i = 0; i < b->n_inputs && r == T3D_OK; i++) {
         struct t3d_imported in;
         struct t3d_measures m;
-        double start = t3di_speed_now(), parsed;
+        double start = t3d_clock_s(), parsed;
         r = t3d_import(b->importer, 0, b->input[i].path, t3d_import_resolve_folder,
                        (void *)b->input[i].folder, T3D_READ_HEADERS, &in, err);
-        parsed = t3di_speed_now();
+        parsed = t3d_clock_s();
         if (r == T3D_OK) {
             r = t3d_measure(&m, &in.scene, &a, err);
             t3d_imported_close(&in);
         }
         row->phase_s[0] += parsed - start;
-        row->phase_s[1] += t3di_speed_now() - parsed;
+        row->phase_s[1] += t3d_clock_s() - parsed;
         row->work++;
         t3d_arena_reset(&a);
     }

@@ -60,7 +60,6 @@ double t3d_speed_seconds(const struct t3d_speed_row *r);
 double t3d_speed_phases(const struct t3d_speed_row *r);
 
 /* Shared by the files of this layer. */
-double t3di_speed_now(void);
 int t3di_speed_read(struct t3d_speed *b, struct t3d_speed_row *row, struct t3d_err *err);
 int t3di_speed_import(struct t3d_speed *b, struct t3d_speed_row *row, struct t3d_err *err);
 int t3di_speed_render(struct t3d_speed *b, struct t3d_speed_row *row, struct t3d_err *err);

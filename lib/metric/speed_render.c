@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "base/clock.h"
 #include "base/par.h"
 #include "draw/views.h"
 #include "geom/import.h"
@@ -54,11 +55,11 @@ static void work_job(void *ctx, int thread, void *item)
     struct job *j = item;
     struct t3d_speed_input *in = &r->bench->input[j->input];
     struct t3d_imported imported;
-    double start = t3di_speed_now();
+    double start = t3d_clock_s();
 
     j->status = t3d_import(r->bench->importer, thread, in->path, t3d_import_resolve_folder,
                            (void *)in->folder, T3D_READ_PIXELS, &imported, &j->err);
-    j->import_s = t3di_speed_now() - start;
+    j->import_s = t3d_clock_s() - start;
     if (j->status < 0)
         return;
     j->status = t3d_paint_views(r->painter[thread], &imported.scene, &r->set,
@@ -81,7 +82,7 @@ static int emit_job(void *ctx, void *item, struct t3d_err *err)
     struct job *j = item;
     struct t3d_member member[64];
     char name[64][12], key[33];
-    double start = t3di_speed_now();
+    double start = t3d_clock_s();
     int status = j->status;
 
     if (status < 0 && err)
@@ -99,7 +100,7 @@ static int emit_job(void *ctx, void *item, struct t3d_err *err)
     r->row->phase_s[1] += j->views.model_s;
     r->row->phase_s[2] += j->views.draw_s;
     r->row->phase_s[3] += j->views.encode_s;
-    r->row->phase_s[4] += t3di_speed_now() - start;
+    r->row->phase_s[4] += t3d_clock_s() - start;
     r->row->work++;
     drop_job(ctx, item);
     return status;
@@ -110,8 +111,8 @@ int t3di_speed_render(struct t3d_speed *b, struct t3d_speed_row *row, struct t3d
     static const struct t3d_pipe_ops ops = {
         .next = next_job, .work = work_job, .emit = emit_job, .drop = drop_job};
     struct run r = {.bench = b, .row = row};
-    char *dir = t3d_sprintf(&b->arena, "%s/render.%d", b->scratch,
-                            (int)(t3di_speed_now() * 1000) % 1000000);
+    char *dir =
+        t3d_sprintf(&b->arena, "%s/render.%d", b->scratch, (int)(t3d_clock_s() * 1000) % 1000000);
     int threads = b->threads, status;
     double start, finishing;
 
@@ -126,14 +127,14 @@ int t3di_speed_render(struct t3d_speed *b, struct t3d_speed_row *row, struct t3d
         status = t3d_painter_new(&r.painter[i], b->resolution, T3D_PASS_COLOR, err);
     if (status == T3D_OK)
         status = t3d_shards_open(&r.shards, dir, 0, 1, err);
-    start = t3di_speed_now();
+    start = t3d_clock_s();
     if (status == T3D_OK)
         status = t3d_pipe_run(&ops, &r, threads, 4 * (size_t)threads, err);
-    finishing = t3di_speed_now();
+    finishing = t3d_clock_s();
     if (status == T3D_OK)
         status = t3d_shards_finish(r.shards, err);
-    row->phase_s[4] += t3di_speed_now() - finishing;
-    row->wall_s = t3di_speed_now() - start;
+    row->phase_s[4] += t3d_clock_s() - finishing;
+    row->wall_s = t3d_clock_s() - start;
     t3d_shards_close(r.shards);
     for (int i = 0; i < threads; i++)
         t3d_painter_free(r.painter[i]);
@@ -180,13 +181,13 @@ int t3di_speed_png(struct t3d_speed *b, struct t3d_speed_row *row, struct t3d_er
         const uint8_t *out;
         uint8_t *pixels;
         size_t size;
-        double start = t3di_speed_now(), decoded;
+        double start = t3d_clock_s(), decoded;
         r = t3d_image_decode(&info, &pixels, &a, png->data, png->size, err);
-        decoded = t3di_speed_now();
+        decoded = t3d_clock_s();
         if (r == T3D_OK)
             r = t3d_png_encode(w, pixels, info.width, info.height, 4, 8, NULL, 0, &out, &size, err);
         row->phase_s[0] += decoded - start;
-        row->phase_s[1] += t3di_speed_now() - decoded;
+        row->phase_s[1] += t3d_clock_s() - decoded;
         row->bytes += (double)png->size;
         row->work++;
         t3d_arena_reset(&a);
@@ -257,21 +258,21 @@ int t3di_speed_shards(struct t3d_speed *b, struct t3d_speed_row *row, struct t3d
     struct t3d_views views;
     char *dir = t3d_sprintf(&b->arena, "%s/shards.%zu", b->scratch, b->arena.used);
     int r = dir ? first_pictures(b, &views, err) : t3d_err_nomem(err, "a path");
-    double start = t3di_speed_now();
+    double start = t3d_clock_s();
 
     *row = (struct t3d_speed_row){
         .unit = "objects", .work = SHARD_SAMPLES, .threads = 1, .phase = {"write", "read+decode"}};
     if (r == T3D_OK)
         r = write_samples(dir, &views, row, err);
-    row->phase_s[0] = t3di_speed_now() - start;
-    start = t3di_speed_now();
+    row->phase_s[0] = t3d_clock_s() - start;
+    start = t3d_clock_s();
     if (r == T3D_OK)
         r = t3d_shard_reader_open(&reader, t3d_sprintf(&b->arena, "%s/000000.tar", dir), err);
     while (r == T3D_OK && (r = t3d_shard_reader_next(reader, &sample, &a, err)) == T3D_OK) {
         r = decode_sample(&sample, b->threads, err);
         t3d_arena_reset(&a);
     }
-    row->phase_s[1] = t3di_speed_now() - start;
+    row->phase_s[1] = t3d_clock_s() - start;
     t3d_shard_reader_close(reader);
     t3d_arena_free(&a);
     return r == T3D_END ? T3D_OK : r;

@@ -3,6 +3,7 @@
 #include <math.h>
 #include <stdio.h>
 
+#include "base/clock.h"
 #include "base/hash.h"
 #include "metric/speed.h"
 #include "store/manifest.h"
@@ -73,14 +74,14 @@ int t3di_speed_manifest(struct t3d_speed *b, struct t3d_speed_row *row, struct t
     r = t3d_make_dirs(dir, err);
     if (r == T3D_OK)
         r = t3d_manifest_open(&m, dir, T3D_MANIFEST_CREATE, err);
-    start = t3di_speed_now();
+    start = t3d_clock_s();
     if (r == T3D_OK)
         r = register_all(m, b->objects, err);
-    row->phase_s[0] = t3di_speed_now() - start;
-    start = t3di_speed_now();
+    row->phase_s[0] = t3d_clock_s() - start;
+    start = t3d_clock_s();
     if (r == T3D_OK)
         r = t3d_stage_run(&stage, NULL, m, &common, &summary, err);
-    row->phase_s[1] = t3di_speed_now() - start;
+    row->phase_s[1] = t3d_clock_s() - start;
     t3d_manifest_close(m);
     t3d_remove_tree(dir);
     return r;

@@ -6,6 +6,7 @@
 #include <sys/mman.h>
 #include <time.h>
 
+#include "base/clock.h"
 #include "num/graph_impl.h"
 
 /* --- memory --------------------------------------------------------------------------------- */
@@ -218,14 +219,6 @@ void t3di_unbind(struct t3d_graph *g)
 
 /* --- running -------------------------------------------------------------------------------- */
 
-static double now(void)
-{
-    struct timespec t;
-
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
-
 /* x * 0 is NaN for infinities and NaN, and 0 otherwise. */
 static int is_finite(const t3d_real *x, int64_t n)
 {
@@ -267,7 +260,7 @@ static int run_step(struct t3d_graph *g, struct t3di_step *s, struct t3d_err *er
 {
     struct t3di_node *n = &g->node[s->node];
     const struct t3d_op_backend *b = &n->op->backend[g->backend];
-    double start = g->plan.profile ? now() : 0;
+    double start = g->plan.profile ? t3d_clock_s() : 0;
     int backward = s->phase == T3DI_BACKWARD, r;
 
     if (backward)
@@ -278,7 +271,7 @@ static int run_step(struct t3d_graph *g, struct t3di_step *s, struct t3d_err *er
                    (size_t)t3d_shape_count(&s->call.in_shape[j]) * sizeof(t3d_real));
     r = backward ? b->backward(&s->call, err) : b->forward(&s->call, err);
     if (g->plan.profile)
-        n->seconds[s->phase != T3DI_FORWARD] += now() - start;
+        n->seconds[s->phase != T3DI_FORWARD] += t3d_clock_s() - start;
     if (r < 0) {
         t3d_err_prefix(err, "%s", n->name);
         return r;

@@ -3,20 +3,13 @@
 
 #include <errno.h>
 
+#include "base/clock.h"
 #include "base/log.h"
 #include "base/par.h"
 #include "base/progress.h"
 #include "base/tool.h"
 #include "store/manifest_impl.h"
 #include "store/stage_impl.h"
-
-double t3di_clock(void)
-{
-    struct timespec t;
-
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
 
 void t3di_entry_free(struct t3di_loop *l, struct t3di_entry *e)
 {
@@ -256,7 +249,7 @@ int t3d_stage_run(const struct t3d_stage *st, void *ctx, struct t3d_manifest *m,
                   struct t3d_err *err)
 {
     struct t3di_loop l = {.st = st, .ctx = ctx, .m = m, .common = common, .sum = summary};
-    double start = t3di_clock();
+    double start = t3d_clock_s();
     int r;
 
     memset(summary, 0, sizeof *summary);
@@ -264,7 +257,7 @@ int t3d_stage_run(const struct t3d_stage *st, void *ctx, struct t3d_manifest *m,
     if (r == T3D_OK)
         r = common->dry_run ? t3di_choose_count(&l, err) : run_pipe(&l, err);
     r = close_loop(&l, r, err);
-    summary->seconds = t3di_clock() - start;
+    summary->seconds = t3d_clock_s() - start;
     summary->stop = t3d_stop_requested();
     if (r == T3D_OK && !common->dry_run && !summary->stop && common->shard_count > 1)
         r = t3di_stage_write_part(m, st->name, common->shard_index, common->shard_count, err);

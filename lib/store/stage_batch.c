@@ -5,6 +5,8 @@
 #include "store/reject.h"
 #include "store/stage_impl.h"
 
+#include "base/clock.h"
+
 enum { BATCH = 256 };
 
 int t3di_batch_begin(struct t3di_loop *l, struct t3d_err *err)
@@ -17,7 +19,7 @@ int t3di_batch_begin(struct t3di_loop *l, struct t3d_err *err)
     if (r < 0)
         return r;
     l->open = 1;
-    l->opened = t3di_clock();
+    l->opened = t3d_clock_s();
     l->in_batch = 0;
     return T3D_OK;
 }
@@ -72,7 +74,7 @@ void t3di_batch_drop(struct t3di_loop *l)
 /* Called once an item: a full or old batch ends. */
 static int count(struct t3di_loop *l, struct t3d_err *err)
 {
-    if (++l->in_batch < BATCH && (!l->open || t3di_clock() - l->opened < 0.5))
+    if (++l->in_batch < BATCH && (!l->open || t3d_clock_s() - l->opened < 0.5))
         return T3D_OK;
     l->in_batch = 0;
     return t3di_batch_commit(l, err);

@@ -5,6 +5,8 @@
 #include "store/manifest_impl.h"
 #include "store/stage_impl.h"
 
+#include "base/clock.h"
+
 enum { CLAIMS = 64, LOOKS = 1024, ATTEMPTS = 3 };
 
 void t3di_queue_push(struct t3di_queue *q, struct t3di_entry *e)
@@ -424,9 +426,9 @@ static int wait_busy(struct t3di_loop *l, struct t3d_err *err)
 
     if (r != T3D_OK || l->in_flight)
         return r == T3D_OK ? T3D_RETRY : r;
-    if (t3di_clock() >= l->reap_due) {
+    if (t3d_clock_s() >= l->reap_due) {
         r = t3d_run_reap(l->m, &freed, err);
-        l->reap_due = t3di_clock() + 0.5;
+        l->reap_due = t3d_clock_s() + 0.5;
         if (r < 0 || freed)
             return r < 0 ? r : T3D_RETRY;
     }

@@ -61,8 +61,6 @@ struct t3di_loop {
     size_t n_out, n_reject;
 };
 
-double t3di_clock(void); /* monotonic seconds */
-
 void t3di_queue_push(struct t3di_queue *q, struct t3di_entry *e);
 struct t3di_entry *t3di_queue_pop(struct t3di_queue *q);
 void t3di_entry_free(struct t3di_loop *l, struct t3di_entry *e);
