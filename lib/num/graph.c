@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "num/graph_impl.h"
+#include "num/pool_impl.h"
 
 size_t t3di_round(size_t bytes)
 {
@@ -305,6 +306,51 @@ void t3d_graph_scope(struct t3d_graph *g, const char *fmt, ...)
     }
 }
 
+void t3d_graph_use_pool(struct t3d_graph *g, struct t3d_pool *p)
+{
+    if (g->built || g->pool) {
+        t3d_graph_fail(g, "a pool comes before the graph is built, and once");
+        return;
+    }
+    t3di_pool_retain(p);
+    g->pool = p;
+}
+
+void t3d_graph_share_params(struct t3d_graph *g, struct t3d_graph *of)
+{
+    if (!of->built || of->params_of)
+        t3d_graph_fail(g, "the parameters to share are not those of a graph that is built");
+    g->params_of = of;
+}
+
+/* Places of the parameters in the other graph's block. */
+static void find_shared(struct t3d_graph *g)
+{
+    const struct t3d_graph *of = g->params_of;
+
+    if (g->plan.loss.node >= 0 && of->plan.loss.node < 0)
+        t3d_graph_fail(g, "the graph whose parameters are shared has no loss, so no gradients");
+    for (int i = 0; i < g->n_nodes && !g->failed; i++) {
+        struct t3di_value *v = &g->value[g->node[i].value];
+        const struct t3di_value *o;
+        struct t3d_ref r;
+
+        if (g->node[i].op || !v->name || v->kind != T3DI_PARAM)
+            continue;
+        r = t3d_graph_find(of, v->name);
+        o = r.node < 0 ? NULL : &of->value[of->node[r.node].value];
+        if (!o || o->kind != T3DI_PARAM || !t3d_shape_equal(&o->shape, &v->shape))
+            t3d_graph_fail(g, "parameter '%s' is not one of the shared ones, or of another shape",
+                           v->name);
+        else
+            v->offset = o->offset;
+    }
+    for (int i = 0; i < g->n_values; i++) /* views */
+        if (g->value[i].root != i)
+            g->value[i].offset = g->value[g->value[i].root].offset;
+    g->param_bytes = of->param_bytes;
+}
+
 int t3d_graph_build(struct t3d_graph *g, const struct t3d_plan *plan, struct t3d_err *err)
 {
     int r;
@@ -319,12 +365,14 @@ int t3d_graph_build(struct t3d_graph *g, const struct t3d_plan *plan, struct t3d
         if (t3d_shape_count(&s) != 1 || s.type != T3D_REAL)
             t3d_graph_fail(g, "the loss is not a single real number");
     }
+    g->plan = *plan;
+    if (g->params_of && !g->failed)
+        find_shared(g);
     if (g->failed) {
         if (err)
             *err = g->err;
         return g->err.code;
     }
-    g->plan = *plan;
     r = t3di_plan(g, err);
     if (r == T3D_OK)
         r = t3di_bind(g, err);
@@ -366,7 +414,7 @@ void t3d_graph_size(const struct t3d_graph *g, struct t3d_graph_size *s)
 {
     *s = (struct t3d_graph_size){.arena_bytes = g->arena_bytes,
                                  .unplanned_bytes = g->unplanned_bytes,
-                                 .param_bytes = g->param_bytes,
+                                 .param_bytes = g->params_of ? 0 : g->param_bytes,
                                  .work_bytes = g->work_bytes,
                                  .n_params = g->n_params};
     for (int i = 0; i < g->n_nodes; i++) {
@@ -376,6 +424,7 @@ void t3d_graph_size(const struct t3d_graph *g, struct t3d_graph_size *s)
             continue;
         s->n_nodes++;
         s->state_bytes += n->call.state_bytes;
+        s->shared_bytes += n->call.shared_bytes;
         s->forward_flops += n->flops;
         s->backward_flops += (n->backward ? 2 * n->flops : 0) + (n->again ? n->flops : 0);
     }

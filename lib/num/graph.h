@@ -19,6 +19,7 @@
 #include "num/op.h"
 
 struct t3d_graph;
+struct t3d_pool;
 
 struct t3d_ref {
     int32_t node, out;
@@ -27,6 +28,25 @@ struct t3d_ref {
 
 struct t3d_graph *t3d_graph_new(enum t3d_backend backend, int threads); /* NULL = out of memory */
 void t3d_graph_free(struct t3d_graph *g);
+
+/* Packed copies of constants, shared by the graphs that use one pool: those of several batch sizes
+ * and lengths of one frozen network pack its weights once. A constant is known by its address, so
+ * the data must stay as it is for the life of the pool. May be used by several threads. The pool
+ * lives on until the last graph that uses it is freed; a graph without one has its own. */
+struct t3d_pool *t3d_pool_new(void); /* NULL = out of memory */
+void t3d_pool_free(struct t3d_pool *p);
+size_t t3d_pool_bytes(struct t3d_pool *p);
+/* These addresses are a file mapped read-only: the pages of a constant there are let go once it is
+ * packed, so that a network is in memory once. Whoever reads them later gets them from the file
+ * again. T3D_FAIL = out of memory. */
+int t3d_pool_add_mapping(struct t3d_pool *p, const void *begin, size_t bytes) T3D_MUST_CHECK;
+/* Before build. */
+void t3d_graph_use_pool(struct t3d_graph *g, struct t3d_pool *p);
+/* Before build: the parameters of g are those of `of` with the same names and shapes, and so are
+ * their gradients (g may lack some of them). For one network in batches of several shapes: build
+ * `of` first, with a loss if g has one, and free it last. t3d_graph_param_block, grad_block and
+ * zero_grad of g work on all of `of`. */
+void t3d_graph_share_params(struct t3d_graph *g, struct t3d_graph *of);
 
 /* Sources. Names are unique; they are those of checkpoints. */
 struct t3d_ref t3d_graph_input(struct t3d_graph *g, const char *name, struct t3d_shape s);
@@ -68,7 +88,9 @@ int t3d_graph_build(struct t3d_graph *g, const struct t3d_plan *plan,
 struct t3d_graph_size {
     size_t arena_bytes;     /* values and gradients after planning */
     size_t unplanned_bytes; /* the same if each had memory of its own */
-    size_t param_bytes, work_bytes, state_bytes;
+    size_t param_bytes;     /* 0 where they are shared */
+    size_t work_bytes;
+    size_t state_bytes, shared_bytes; /* packed constants; of these, packed by other graphs */
     double forward_flops, backward_flops;
     int n_nodes, n_params;
 };

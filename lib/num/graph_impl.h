@@ -68,6 +68,8 @@ struct t3d_graph {
     int n_values, n_nodes, n_slots, n_steps, n_forward;
     int max_values, max_nodes, max_slots, max_steps;
 
+    struct t3d_pool *pool;
+    struct t3d_graph *params_of; /* whose parameters and gradients these are; NULL = its own */
     unsigned char *arena, *inputs, *params, *grads;
     size_t arena_bytes, unplanned_bytes, input_bytes, param_bytes, work_bytes;
     int n_params;
@@ -78,6 +80,9 @@ int t3di_plan(struct t3d_graph *g, struct t3d_err *err);
 /* run.c: memory, pointers, prepare. */
 int t3di_bind(struct t3d_graph *g, struct t3d_err *err);
 void t3di_unbind(struct t3d_graph *g);
+
+/* Zeroed memory of 64-byte alignment, of free; large blocks on huge pages. */
+unsigned char *t3di_block(size_t bytes);
 
 /* Grow a table by one zeroed element; NULL = out of memory. */
 void *t3di_grow(struct t3d_graph *g, void **table, int *n, int *max, size_t size);

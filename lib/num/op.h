@@ -46,6 +46,8 @@ struct t3d_shape {
     enum t3d_dtype type;
 };
 
+struct t3d_pool;
+
 /* One use of an op: what its functions get. Pointers are device pointers on CUDA. */
 struct t3d_call {
     const struct t3d_op *op;
@@ -60,7 +62,8 @@ struct t3d_call {
     int grad_fresh[T3D_MAX_IN];        /* of an input in sets_grad: nothing there yet, overwrite */
     void *work;                        /* backend.work bytes, 64-byte aligned, not zeroed */
     void *state;                       /* from prepare; lives as long as the graph */
-    size_t state_bytes;                /* what prepare allocated, for the plan's figures */
+    struct t3d_pool *pool;             /* prepare: where packed constants live */
+    size_t state_bytes, shared_bytes;  /* packed by prepare; of these, found in the pool */
     int in_is_constant[T3D_MAX_IN];    /* frozen weights: prepare may pack them once */
     void *stream;                      /* CUDA */
 };

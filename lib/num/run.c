@@ -14,7 +14,7 @@
 enum { HUGE_PAGE = 2 << 20 };
 
 /* Zeroed; large blocks lie on huge pages, which saves the TLB misses of long passes. */
-static unsigned char *block(size_t bytes)
+unsigned char *t3di_block(size_t bytes)
 {
     size_t whole = (bytes + HUGE_PAGE - 1) / HUGE_PAGE * HUGE_PAGE;
     void *p;
@@ -35,11 +35,18 @@ static unsigned char *block(size_t bytes)
 
 static int allocate(struct t3d_graph *g, struct t3d_err *err)
 {
-    g->arena = block(g->arena_bytes);
-    g->inputs = block(g->input_bytes);
-    g->params = block(g->param_bytes);
-    g->grads = block(g->plan.loss.node >= 0 ? g->param_bytes : 0);
-    if (!g->arena || !g->inputs || !g->params || !g->grads)
+    g->arena = t3di_block(g->arena_bytes);
+    g->inputs = t3di_block(g->input_bytes);
+    if (g->params_of) {
+        g->params = g->params_of->params;
+        g->grads = g->params_of->grads;
+    } else {
+        g->params = t3di_block(g->param_bytes);
+        g->grads = t3di_block(g->plan.loss.node >= 0 ? g->param_bytes : 0);
+    }
+    if (!g->pool)
+        g->pool = t3d_pool_new();
+    if (!g->arena || !g->inputs || !g->params || !g->grads || !g->pool)
         return t3d_err_set(err, T3D_FAIL, "out-of-memory",
                            "out of memory: the graph needs %.1f MiB for values and %.1f MiB for "
                            "parameters: use a smaller batch",
@@ -154,10 +161,12 @@ static int prepare_step(struct t3d_graph *g, struct t3di_step *s, struct t3d_err
     else if (b->prepare) {
         memcpy(c.grad_in, n->call.grad_in, sizeof c.grad_in);
         memcpy(c.grad_fresh, n->call.grad_fresh, sizeof c.grad_fresh);
+        c.pool = g->pool;
         r = b->prepare(&c, err);
     }
     n->call.state = c.state;
     n->call.state_bytes = c.state_bytes;
+    n->call.shared_bytes = c.shared_bytes;
     if (r < 0)
         t3d_err_prefix(err, "%s", n->name);
     return r;
@@ -213,8 +222,11 @@ void t3di_unbind(struct t3d_graph *g)
     }
     free(g->arena);
     free(g->inputs);
-    free(g->params);
-    free(g->grads);
+    if (!g->params_of) {
+        free(g->params);
+        free(g->grads);
+    }
+    t3d_pool_free(g->pool);
 }
 
 /* --- running -------------------------------------------------------------------------------- */

@@ -12,13 +12,15 @@
 
 #include <dnnl.h>
 
+#include "num/pool_impl.h"
+
 enum { MAX_ARGS = 4 };
 
 struct t3di_product {
     dnnl_primitive_t primitive;
     dnnl_memory_t a, b, bias, c;
     dnnl_stream_t stream;
-    int packed; /* b holds its own data */
+    int packed; /* b's data is the pool's */
 };
 
 static dnnl_engine_t engine; /* lives as long as the process */
@@ -137,81 +139,141 @@ static dnnl_status_t describe(dnnl_primitive_desc_t *pd, const struct t3di_produ
     return s;
 }
 
-/* The weights in the layout that the primitive asks for. */
-static dnnl_status_t pack(struct t3di_product *p, const struct t3di_product_desc *d,
-                          const_dnnl_primitive_desc_t pd, size_t *bytes)
+struct packing {
+    const struct t3di_product_desc *d;
+    const dnnl_memory_desc_t *want;
+    dnnl_stream_t stream;
+};
+
+/* The weights from their plain layout to the one that the primitive asks for. */
+static dnnl_status_t reorder(void *to, const struct packing *k)
 {
-    const dnnl_memory_desc_t *want = dnnl_primitive_desc_query_md(pd, dnnl_query_weights_md, 0);
-    dnnl_primitive_desc_t reorder_pd = NULL;
-    dnnl_primitive_t reorder = NULL;
-    dnnl_memory_t plain = NULL;
+    dnnl_primitive_desc_t pd = NULL;
+    dnnl_primitive_t primitive = NULL;
+    dnnl_memory_t plain = NULL, packed = NULL;
     dnnl_memory_desc_t md;
-    dnnl_status_t s = matrix(&md, d->k, d->n, d->b_row, d->b_col);
+    dnnl_status_t s = matrix(&md, k->d->k, k->d->n, k->d->b_row, k->d->b_col);
 
-    *bytes = dnnl_memory_desc_get_size(want);
     if (s == dnnl_success)
-        s = dnnl_memory_create(&p->b, want, engine, DNNL_MEMORY_ALLOCATE);
+        s = dnnl_memory_create(&packed, k->want, engine, to);
     if (s == dnnl_success)
-        s = dnnl_memory_create(&plain, &md, engine, (void *)(uintptr_t)d->constant);
+        s = dnnl_memory_create(&plain, &md, engine, (void *)(uintptr_t)k->d->constant);
     if (s == dnnl_success)
-        s = dnnl_reorder_primitive_desc_create(&reorder_pd, &md, engine, want, engine, NULL);
+        s = dnnl_reorder_primitive_desc_create(&pd, &md, engine, k->want, engine, NULL);
     if (s == dnnl_success)
-        s = dnnl_primitive_create(&reorder, reorder_pd);
+        s = dnnl_primitive_create(&primitive, pd);
     if (s == dnnl_success) {
-        dnnl_exec_arg_t args[] = {{DNNL_ARG_FROM, plain}, {DNNL_ARG_TO, p->b}};
+        dnnl_exec_arg_t args[] = {{DNNL_ARG_FROM, plain}, {DNNL_ARG_TO, packed}};
 
-        s = dnnl_primitive_execute(reorder, p->stream, 2, args);
+        s = dnnl_primitive_execute(primitive, k->stream, 2, args);
     }
-    if (reorder)
-        dnnl_primitive_destroy(reorder);
-    if (reorder_pd)
-        dnnl_primitive_desc_destroy(reorder_pd);
+    if (s == dnnl_success)
+        s = dnnl_stream_wait(k->stream);
+    if (primitive)
+        dnnl_primitive_destroy(primitive);
+    if (pd)
+        dnnl_primitive_desc_destroy(pd);
     if (plain)
         dnnl_memory_destroy(plain);
-    p->packed = 1;
+    if (packed)
+        dnnl_memory_destroy(packed);
     return s;
 }
 
-static dnnl_status_t make(struct t3di_product *p, const struct t3di_product_desc *d, size_t *bytes)
+static int fill_pack(void *to, const struct t3di_pack *p, struct t3d_err *err)
 {
-    dnnl_primitive_desc_t pd = NULL;
+    const struct packing *k = p->arg;
+    dnnl_status_t s = reorder(to, k);
+
+    return s == dnnl_success ? T3D_OK : fail(err, k->d, s);
+}
+
+/* What tells one layout of one matrix from another. With many threads and few rows oneDNN asks for
+ * narrower blocks, so that a constant may have two. */
+static void make_key(int64_t *key, const struct t3di_product_desc *d,
+                     const dnnl_memory_desc_t *want)
+{
+    const dnnl_blocking_desc_t *b = &want->format_desc.blocking;
+    int n = 0;
+
+    key[n++] = 'd';
+    key[n++] = d->n;
+    key[n++] = d->k;
+    key[n++] = d->b_row;
+    key[n++] = d->b_col;
+    for (int i = 0; i < 2; i++) {
+        key[n++] = want->padded_dims[i];
+        key[n++] = b->strides[i];
+    }
+    for (int i = 0; i < b->inner_nblks && n + 2 <= T3DI_PACK_KEY; i++) {
+        key[n++] = b->inner_blks[i];
+        key[n++] = b->inner_idxs[i];
+    }
+}
+
+static int pack(struct t3di_product *p, const struct t3di_product_desc *d, dnnl_primitive_desc_t pd,
+                struct t3d_call *c, struct t3d_err *err)
+{
+    const dnnl_memory_desc_t *want = dnnl_primitive_desc_query_md(pd, dnnl_query_weights_md, 0);
+    struct packing k = {d, want, p->stream};
+    struct t3di_pack pack = {.source = d->constant,
+                             .source_bytes = (size_t)(d->n * d->k) * sizeof(t3d_real),
+                             .bytes = dnnl_memory_desc_get_size(want),
+                             .fill = fill_pack,
+                             .arg = &k};
+    const void *data;
+    dnnl_status_t s;
+
+    make_key(pack.key, d, want);
+    data = t3di_pool_pack(c, &pack, err);
+    if (!data)
+        return err ? err->code : T3D_FAIL;
+    p->packed = 1;
+    s = dnnl_memory_create(&p->b, want, engine, (void *)(uintptr_t)data);
+    return s == dnnl_success ? T3D_OK : fail(err, d, s);
+}
+
+static dnnl_status_t make(struct t3di_product *p, const struct t3di_product_desc *d,
+                          dnnl_primitive_desc_t *pd)
+{
     dnnl_memory_desc_t md[4];
-    dnnl_status_t s = describe(&pd, d, md);
+    dnnl_status_t s = describe(pd, d, md);
 
     if (s == dnnl_success)
         s = dnnl_stream_create(&p->stream, engine, dnnl_stream_default_flags);
     if (s == dnnl_success)
-        s = dnnl_primitive_create(&p->primitive, pd);
+        s = dnnl_primitive_create(&p->primitive, *pd);
     if (s == dnnl_success)
         s = dnnl_memory_create(&p->a, &md[0], engine, DNNL_MEMORY_NONE);
-    if (s == dnnl_success)
-        s = d->constant ? pack(p, d, pd, bytes)
-                        : dnnl_memory_create(&p->b, &md[1], engine, DNNL_MEMORY_NONE);
+    if (s == dnnl_success && !d->constant)
+        s = dnnl_memory_create(&p->b, &md[1], engine, DNNL_MEMORY_NONE);
     if (s == dnnl_success && d->bias)
         s = dnnl_memory_create(&p->bias, &md[2], engine, DNNL_MEMORY_NONE);
     if (s == dnnl_success)
         s = dnnl_memory_create(&p->c, &md[3], engine, DNNL_MEMORY_NONE);
-    if (pd)
-        dnnl_primitive_desc_destroy(pd);
     return s;
 }
 
 int t3di_product_new(struct t3di_product **product, const struct t3di_product_desc *d,
-                     size_t *bytes, struct t3d_err *err)
+                     struct t3d_call *c, struct t3d_err *err)
 {
     struct t3di_product *p = calloc(1, sizeof *p);
-    int status;
+    dnnl_primitive_desc_t pd = NULL;
+    int r;
 
-    *bytes = 0;
     if (!p)
         return t3d_err_nomem(err, "a matrix product");
-    status = make(p, d, bytes);
-    if (status != dnnl_success) {
+    r = (int)make(p, d, &pd);
+    r = r == dnnl_success ? T3D_OK : fail(err, d, r);
+    if (r == T3D_OK && d->constant)
+        r = pack(p, d, pd, c, err);
+    if (pd)
+        dnnl_primitive_desc_destroy(pd);
+    if (r < 0)
         t3di_product_free(p);
-        return fail(err, d, status);
-    }
-    *product = p;
-    return T3D_OK;
+    else
+        *product = p;
+    return r;
 }
 
 void t3di_product_free(struct t3di_product *p)
@@ -305,9 +367,9 @@ int t3di_product_has(enum t3di_unary act)
 }
 
 int t3di_product_new(struct t3di_product **product, const struct t3di_product_desc *d,
-                     size_t *bytes, struct t3d_err *err)
+                     struct t3d_call *c, struct t3d_err *err)
 {
-    (void)product, (void)d, (void)bytes;
+    (void)product, (void)d, (void)c;
     return t3d_err_set(err, T3D_FAIL, "onednn", "this build has no oneDNN");
 }
 

@@ -24,8 +24,9 @@ int t3di_product_usable(void);
 /* Does oneDNN know this activation? */
 int t3di_product_has(enum t3di_unary act);
 
+/* c: the call that prepares, whose pool a constant B is packed into. */
 int t3di_product_new(struct t3di_product **product, const struct t3di_product_desc *d,
-                     size_t *bytes, struct t3d_err *err) T3D_MUST_CHECK;
+                     struct t3d_call *c, struct t3d_err *err) T3D_MUST_CHECK;
 void t3di_product_free(struct t3di_product *p);
 /* b is ignored where it is packed, bias where the description has none. */
 int t3di_product_run(struct t3di_product *p, const t3d_real *a, const t3d_real *b,

@@ -6,12 +6,13 @@
 #include "num/cpu/dnnl_impl.h"
 #include "num/cpu/gemm.h"
 #include "num/cpu/op_impl.h"
+#include "num/pool_impl.h"
 
 enum { X, W, BIAS, RESIDUAL };
 
 struct state {
     struct t3di_product *y, *dx, *dw; /* oneDNN; NULL = the plain loops */
-    t3d_real *packed;                 /* constant weights for the plain loops */
+    const t3d_real *packed;           /* constant weights for the plain loops, the pool's */
 };
 
 struct size {
@@ -66,7 +67,6 @@ static void release(void *p)
     t3di_product_free(s->y);
     t3di_product_free(s->dx);
     t3di_product_free(s->dw);
-    free(s->packed);
     free(s);
 }
 
@@ -115,16 +115,14 @@ static int prepare_dnnl(struct t3d_call *c, struct state *s, struct t3d_err *err
                                    .b_col = 1,
                                    .act = T3DI_N_UNARY,
                                    .add = 1};
-    size_t bytes[3] = {0};
     int r;
 
     y.add = fuses(c) && c->in[RESIDUAL];
-    r = t3di_product_new(&s->y, &y, &bytes[0], err);
+    r = t3di_product_new(&s->y, &y, c, err);
     if (r == T3D_OK && c->grad_in[X])
-        r = t3di_product_new(&s->dx, &dx, &bytes[1], err);
+        r = t3di_product_new(&s->dx, &dx, c, err);
     if (r == T3D_OK && c->grad_in[W])
-        r = t3di_product_new(&s->dw, &dw, &bytes[2], err);
-    c->state_bytes = bytes[0] + bytes[1] + bytes[2];
+        r = t3di_product_new(&s->dw, &dw, c, err);
     return r;
 }
 
@@ -144,10 +142,31 @@ static struct t3di_gemm forward_gemm(const struct t3d_call *c)
                               .c_row = z.n};
 }
 
+struct packing {
+    const struct t3di_gemm *g;
+    int threads;
+};
+
+static int fill_pack(void *to, const struct t3di_pack *p, struct t3d_err *err)
+{
+    const struct packing *k = p->arg;
+
+    (void)err;
+    t3di_gemm_pack(k->g, to, k->threads);
+    return T3D_OK;
+}
+
 static int prepare(struct t3d_call *c, struct t3d_err *err)
 {
     struct state *s = calloc(1, sizeof *s);
     struct t3di_gemm g = forward_gemm(c);
+    struct packing k = {&g, c->threads};
+    struct t3di_pack pack = {.source = c->in[W],
+                             .source_bytes = t3d_shape_bytes(&c->in_shape[W]),
+                             .key = {'p', g.n, g.k},
+                             .bytes = t3di_gemm_packed(g.n, g.k),
+                             .fill = fill_pack,
+                             .arg = &k};
 
     c->state = s;
     if (!s)
@@ -156,12 +175,8 @@ static int prepare(struct t3d_call *c, struct t3d_err *err)
         return prepare_dnnl(c, s, err);
     if (!c->in_is_constant[W])
         return T3D_OK;
-    c->state_bytes = (t3di_gemm_packed(g.n, g.k) + 63) / 64 * 64;
-    s->packed = aligned_alloc(64, c->state_bytes);
-    if (!s->packed)
-        return t3d_err_nomem(err, "packed weights");
-    t3di_gemm_pack(&g, s->packed, c->threads);
-    return T3D_OK;
+    s->packed = t3di_pool_pack(c, &pack, err);
+    return s->packed ? T3D_OK : T3D_FAIL;
 }
 
 /* --- forward ---------------------------------------------------------------------------------- */
