@@ -328,6 +328,8 @@ static void find_shared(struct t3d_graph *g)
 {
     const struct t3d_graph *of = g->params_of;
 
+    if (of->plan.dry && !g->plan.dry)
+        t3d_graph_fail(g, "the graph whose parameters are shared is only planned");
     if (g->plan.loss.node >= 0 && of->plan.loss.node < 0)
         t3d_graph_fail(g, "the graph whose parameters are shared has no loss, so no gradients");
     for (int i = 0; i < g->n_nodes && !g->failed; i++) {
@@ -374,7 +376,7 @@ int t3d_graph_build(struct t3d_graph *g, const struct t3d_plan *plan, struct t3d
         return g->err.code;
     }
     r = t3di_plan(g, err);
-    if (r == T3D_OK)
+    if (r == T3D_OK && !plan->dry)
         r = t3di_bind(g, err);
     g->built = r == T3D_OK;
     return r;
@@ -410,24 +412,50 @@ struct t3d_ref t3d_graph_param_at(const struct t3d_graph *g, int index, const ch
     return T3D_NONE;
 }
 
-void t3d_graph_size(const struct t3d_graph *g, struct t3d_graph_size *s)
+/* What prepare would pack: matrices that are constant. */
+static size_t estimate_state(const struct t3d_graph *g, const struct t3di_node *n)
 {
-    *s = (struct t3d_graph_size){.arena_bytes = g->arena_bytes,
-                                 .unplanned_bytes = g->unplanned_bytes,
-                                 .param_bytes = g->params_of ? 0 : g->param_bytes,
-                                 .work_bytes = g->work_bytes,
-                                 .n_params = g->n_params};
+    size_t bytes = 0;
+
+    for (int j = 0; n->op->backend[g->backend].prepare && j < n->call.n_in; j++)
+        if (n->call.in_is_constant[j] && n->call.in_shape[j].n > 1)
+            bytes += t3di_round(t3d_shape_bytes(&n->call.in_shape[j]));
+    return bytes;
+}
+
+static void size_of_nodes(const struct t3d_graph *g, struct t3d_graph_size *s)
+{
     for (int i = 0; i < g->n_nodes; i++) {
         const struct t3di_node *n = &g->node[i];
+        const struct t3di_value *v = &g->value[n->value];
 
-        if (!n->op)
+        if (!n->op) {
+            if (v->kind == T3DI_CONSTANT && v->name)
+                s->constant_bytes += t3d_shape_bytes(&v->shape);
             continue;
+        }
         s->n_nodes++;
-        s->state_bytes += n->call.state_bytes;
+        s->state_bytes += g->plan.dry ? estimate_state(g, n) : n->call.state_bytes;
         s->shared_bytes += n->call.shared_bytes;
         s->forward_flops += n->flops;
         s->backward_flops += (n->backward ? 2 * n->flops : 0) + (n->again ? n->flops : 0);
     }
+}
+
+void t3d_graph_size(const struct t3d_graph *g, struct t3d_graph_size *s)
+{
+    size_t params = g->params_of ? 0 : g->param_bytes;
+
+    *s = (struct t3d_graph_size){.arena_bytes = g->arena_bytes,
+                                 .unplanned_bytes = g->unplanned_bytes,
+                                 .work_bytes = g->work_bytes,
+                                 .input_bytes = g->input_bytes,
+                                 .param_bytes = params,
+                                 .grad_bytes = g->plan.loss.node >= 0 ? params : 0,
+                                 .n_params = g->n_params};
+    size_of_nodes(g, s);
+    s->total_bytes = s->arena_bytes + s->input_bytes + s->param_bytes + s->grad_bytes +
+                     s->state_bytes - s->shared_bytes;
 }
 
 int t3d_graph_n_rows(const struct t3d_graph *g)
@@ -444,7 +472,8 @@ struct t3d_graph_row t3d_graph_row_at(const struct t3d_graph *g, int i)
                                   .op = n->op ? n->op->name : "source",
                                   .forward_s = n->seconds[0],
                                   .backward_s = n->seconds[1],
-                                  .flops = n->flops};
+                                  .flops = n->flops,
+                                  .runs = n->runs};
 }
 
 int t3d_graph_n_slots(const struct t3d_graph *g)

@@ -80,17 +80,21 @@ struct t3d_plan {
     struct t3d_ref loss; /* scalar; T3D_NONE = forward only */
     int check_finite;    /* the op and node that first makes a NaN or infinity is named */
     int profile;         /* time each node */
+    int dry;             /* plan only: sizes become known, nothing is allocated, nothing runs */
     int poison;          /* tests: the arena is filled with NaN before each forward */
 };
 int t3d_graph_build(struct t3d_graph *g, const struct t3d_plan *plan,
                     struct t3d_err *err) T3D_MUST_CHECK;
 
 struct t3d_graph_size {
-    size_t arena_bytes;     /* values and gradients after planning */
+    size_t arena_bytes;     /* values and gradients after planning, with scratch */
     size_t unplanned_bytes; /* the same if each had memory of its own */
-    size_t param_bytes;     /* 0 where they are shared */
-    size_t work_bytes;
-    size_t state_bytes, shared_bytes; /* packed constants; of these, packed by other graphs */
+    size_t work_bytes;      /* scratch: the largest of any step */
+    size_t input_bytes, param_bytes, grad_bytes; /* grad: of parameters; 0 where they are shared */
+    size_t constant_bytes;                       /* the caller's */
+    size_t state_bytes, shared_bytes; /* packed constants (of a dry plan an estimate: each once); of
+                                         these, packed by other graphs of the pool */
+    size_t total_bytes;               /* what this graph allocates: all but constants and shared */
     double forward_flops, backward_flops;
     int n_nodes, n_params;
 };
@@ -115,7 +119,8 @@ struct t3d_ref t3d_graph_param_at(const struct t3d_graph *g, int i, const char *
 /* One row a node, in the order of their making; seconds are sums since build (plan.profile). */
 struct t3d_graph_row {
     const char *name, *op;
-    double forward_s, backward_s, flops;
+    double forward_s, backward_s, flops; /* flops of one forward */
+    int64_t runs;                        /* forwards */
 };
 int t3d_graph_n_rows(const struct t3d_graph *g);
 struct t3d_graph_row t3d_graph_row_at(const struct t3d_graph *g, int i);

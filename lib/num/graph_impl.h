@@ -41,6 +41,7 @@ struct t3di_node {
     int backward, again;
     struct t3d_call call; /* shapes, attributes, state; pointers say presence */
     double flops, seconds[2];
+    int64_t runs;
 };
 
 enum t3di_phase { T3DI_FORWARD, T3DI_AGAIN, T3DI_BACKWARD };

@@ -284,6 +284,7 @@ static int run_step(struct t3d_graph *g, struct t3di_step *s, struct t3d_err *er
     r = backward ? b->backward(&s->call, err) : b->forward(&s->call, err);
     if (g->plan.profile)
         n->seconds[s->phase != T3DI_FORWARD] += t3d_clock_s() - start;
+    n->runs += s->phase == T3DI_FORWARD;
     if (r < 0) {
         t3d_err_prefix(err, "%s", n->name);
         return r;
@@ -302,12 +303,17 @@ static int run_steps(struct t3d_graph *g, int from, int to, struct t3d_err *err)
     return r < 0 ? r : T3D_OK;
 }
 
+static int can_run(const struct t3d_graph *g)
+{
+    return g->built && !g->plan.dry;
+}
+
 int t3d_graph_forward(struct t3d_graph *g, struct t3d_err *err)
 {
     int r;
 
-    if (!g->built)
-        return t3d_err_set(err, T3D_USAGE, "bad-graph", "the graph is not built");
+    if (!can_run(g))
+        return t3d_err_set(err, T3D_USAGE, "bad-graph", "the graph is not built to run");
     if (g->plan.poison)
         memset(g->arena, 0xff, g->arena_bytes); /* all bits set is a NaN of either type */
     r = run_steps(g, 0, g->n_forward, err);
@@ -317,7 +323,7 @@ int t3d_graph_forward(struct t3d_graph *g, struct t3d_err *err)
 
 int t3d_graph_backward(struct t3d_graph *g, struct t3d_err *err)
 {
-    if (!g->built || g->plan.loss.node < 0)
+    if (!can_run(g) || g->plan.loss.node < 0)
         return t3d_err_set(err, T3D_USAGE, "bad-graph", "the graph was not built with a loss");
     if (!g->ready)
         return t3d_err_set(err, T3D_USAGE, "bad-graph",
@@ -328,20 +334,20 @@ int t3d_graph_backward(struct t3d_graph *g, struct t3d_err *err)
 
 void t3d_graph_zero_grad(struct t3d_graph *g)
 {
-    if (g->built && g->plan.loss.node >= 0)
+    if (can_run(g) && g->plan.loss.node >= 0)
         memset(g->grads, 0, g->param_bytes);
 }
 
 void *t3d_graph_data(struct t3d_graph *g, struct t3d_ref r)
 {
-    if (!g->built || r.node < 0 || r.node >= g->n_nodes)
+    if (!can_run(g) || r.node < 0 || r.node >= g->n_nodes)
         return NULL;
     return at_value(g, g->node[r.node].value + r.out, T3DI_FORWARD);
 }
 
 t3d_real *t3d_graph_grad(struct t3d_graph *g, struct t3d_ref r)
 {
-    if (!g->built || r.node < 0 || r.node >= g->n_nodes || g->plan.loss.node < 0 ||
+    if (!can_run(g) || r.node < 0 || r.node >= g->n_nodes || g->plan.loss.node < 0 ||
         g->value[g->value[g->node[r.node].value + r.out].root].kind != T3DI_PARAM)
         return NULL;
     return at_grad(g, g->node[r.node].value + r.out);
@@ -350,11 +356,11 @@ t3d_real *t3d_graph_grad(struct t3d_graph *g, struct t3d_ref r)
 t3d_real *t3d_graph_param_block(struct t3d_graph *g, int64_t *n)
 {
     *n = (int64_t)(g->param_bytes / sizeof(t3d_real));
-    return g->built ? (t3d_real *)g->params : NULL;
+    return can_run(g) ? (t3d_real *)g->params : NULL;
 }
 
 t3d_real *t3d_graph_grad_block(struct t3d_graph *g, int64_t *n)
 {
     *n = (int64_t)(g->param_bytes / sizeof(t3d_real));
-    return g->built && g->plan.loss.node >= 0 ? (t3d_real *)g->grads : NULL;
+    return can_run(g) && g->plan.loss.node >= 0 ? (t3d_real *)g->grads : NULL;
 }

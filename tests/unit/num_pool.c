@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Several graphs of one network: packed constants and parameters in memory once. */
+/* Several graphs of one network: packed constants and parameters in memory once; plans without
+ * memory. */
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -14,6 +15,7 @@
 #include <cmocka.h>
 
 #include "num/ops.h"
+#include "num/report.h"
 
 enum { WIDTH = 96, OUT = 160 };
 
@@ -253,6 +255,99 @@ static void parameters_that_do_not_fit_are_refused(void **state)
     t3d_graph_free(train.g);
 }
 
+/* --- plans and profiles -------------------------------------------------------------------------
+ */
+
+static t3d_real frozen[64 * 64];
+
+/* A chain of products whose activations grow with the batch. */
+static struct t3d_graph *chain(void *arg, int64_t batch, struct t3d_err *err)
+{
+    struct t3d_plan plan = *(struct t3d_plan *)arg;
+    struct t3d_graph *g = t3d_graph_new(T3D_CPU, 1);
+    struct t3d_ref x = t3d_graph_input(g, "x", T3D_SHAPE(batch, 64));
+
+    x = t3d_matmul(g, x, t3d_graph_constant(g, "w", T3D_SHAPE(64, 64), frozen), T3D_NONE,
+                   T3D_ACT_NONE);
+    x = t3d_matmul(g, x, t3d_graph_param(g, "v", T3D_SHAPE(64, 64)), T3D_NONE, T3D_ACT_GELU);
+    x = t3d_mean(g, t3d_mul(g, x, x), -1);
+    if (plan.loss.node >= 0)
+        plan.loss = x;
+    if (t3d_graph_build(g, &plan, err) < 0) {
+        t3d_graph_free(g);
+        return NULL;
+    }
+    return g;
+}
+
+static void a_dry_plan_says_what_a_real_one_takes(void **state)
+{
+    struct t3d_plan plan = {.loss = {0, 0}}, dry = {.loss = {0, 0}, .dry = 1};
+    struct t3d_err err = {0};
+    struct t3d_graph *a = chain(&plan, 100, &err), *b = chain(&dry, 100, &err);
+    struct t3d_graph_size x, y;
+    int64_t n;
+
+    (void)state;
+    assert_true(a && b);
+    t3d_graph_size(a, &x);
+    t3d_graph_size(b, &y);
+    assert_true(x.arena_bytes == y.arena_bytes && x.total_bytes == y.total_bytes);
+    assert_true(x.constant_bytes == 64 * 64 * sizeof(t3d_real) && x.state_bytes == y.state_bytes);
+    assert_true(x.grad_bytes == x.param_bytes && x.forward_flops == y.forward_flops);
+    assert_int_equal(t3d_graph_forward(b, &err), T3D_USAGE);
+    assert_null(t3d_graph_data(b, t3d_graph_find(b, "x")));
+    assert_null(t3d_graph_param_block(b, &n));
+    t3d_graph_free(a);
+    t3d_graph_free(b);
+}
+
+static void the_largest_batch_is_the_last_that_fits(void **state)
+{
+    struct t3d_plan dry = {.loss = {0, 0}, .dry = 1};
+    struct t3d_err err = {0};
+    int64_t batch;
+
+    (void)state;
+    for (int64_t want = 0; want < 40; want += 13) {
+        struct t3d_graph *g = chain(&dry, want + 1, &err);
+        struct t3d_graph_size s;
+
+        assert_non_null(g);
+        t3d_graph_size(g, &s);
+        t3d_graph_free(g);
+        assert_int_equal(
+            t3d_report_largest_batch(chain, &dry, s.total_bytes - 1, 1000, &batch, &err), T3D_OK);
+        assert_int_equal(batch, want);
+    }
+    assert_int_equal(t3d_report_largest_batch(chain, &dry, SIZE_MAX, 37, &batch, &err), T3D_OK);
+    assert_int_equal(batch, 37);
+    assert_true(t3d_report_memory() > 1 << 20);
+}
+
+static void reports_name_memory_and_time(void **state)
+{
+    struct t3d_plan plan = {.loss = {0, 0}, .profile = 1};
+    struct t3d_err err = {0};
+    struct t3d_graph *g = chain(&plan, 8, &err);
+    char *text = NULL;
+    size_t n;
+    FILE *f = open_memstream(&text, &n);
+
+    (void)state;
+    assert_true(g && f);
+    assert_int_equal(t3d_graph_forward(g, &err), T3D_OK);
+    assert_int_equal(t3d_report_plan(f, g), 0);
+    assert_int_equal(t3d_report_profile(f, g, 2), 0);
+    fclose(f);
+    assert_non_null(strstr(text, "in all"));
+    assert_non_null(strstr(text, "\nmatmul_act "));
+    assert_non_null(strstr(text, "slowest nodes"));
+    assert_int_equal(t3d_graph_row_at(g, t3d_graph_n_rows(g) - 1).runs, 1);
+    free(text);
+    t3d_graph_free(g);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -260,6 +355,9 @@ int main(void)
         cmocka_unit_test(a_mapped_constant_leaves_memory),
         cmocka_unit_test(graphs_of_two_shapes_share_parameters),
         cmocka_unit_test(parameters_that_do_not_fit_are_refused),
+        cmocka_unit_test(a_dry_plan_says_what_a_real_one_takes),
+        cmocka_unit_test(the_largest_batch_is_the_last_that_fits),
+        cmocka_unit_test(reports_name_memory_and_time),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
