@@ -57,9 +57,9 @@ static const struct {
     [T3D_FILTER_LANCZOS] = {lanczos, 3},
 };
 
-/* Coefficients of output i in w (double) and their place in the input. */
-static void weigh(struct t3di_taps *t, double *w, uint32_t i, uint32_t in, double scale,
-                  enum t3d_filter filter)
+/* Coefficients of output i in w, normalised, and their place in the input. */
+static void weigh(double *w, uint32_t *start, uint32_t *count, uint32_t i, uint32_t in,
+                  double scale, enum t3d_filter filter)
 {
     double stretch = scale < 1 ? 1 : scale, support = filters[filter].support * stretch;
     double center = (i + .5) * scale, step = 1 / stretch, sum = 0;
@@ -67,35 +67,62 @@ static void weigh(struct t3di_taps *t, double *w, uint32_t i, uint32_t in, doubl
     uint32_t first = low < 0 ? 0 : (uint32_t)low;
     uint32_t last = high > in ? in : (uint32_t)high;
 
-    t->first[i] = first;
-    t->count[i] = last - first;
+    *start = first;
+    *count = last - first;
     for (uint32_t x = 0; x < last - first; x++) {
         w[x] = filters[filter].f((x + first - center + .5) * step);
         sum += w[x];
     }
-    for (uint32_t x = 0; x < last - first; x++) {
-        double k = (sum != 0 ? w[x] / sum : w[x]) * (1 << T3DI_RESIZE_BITS);
-
-        t->k[t->width * i + x] = (int32_t)(k < 0 ? k - .5 : k + .5);
-    }
+    for (uint32_t x = 0; x < last - first && sum != 0; x++)
+        w[x] /= sum;
 }
 
-static int make_taps(struct t3di_taps *t, uint32_t in, uint32_t out, enum t3d_filter filter,
-                     struct t3d_arena *a)
+/* Bits of fraction with which the largest coefficient of all outputs is below 2^15: what torch
+ * takes (ATen/native/cpu/UpSampleKernel.cpp, _compute_index_ranges_int16_weights). */
+static int torch_bits(double *w, uint32_t in, uint32_t out, double scale, enum t3d_filter filter)
+{
+    uint32_t first, count;
+    double most = 0;
+    int bits = 0;
+
+    for (uint32_t i = 0; i < out; i++) {
+        weigh(w, &first, &count, i, in, scale, filter);
+        for (uint32_t x = 0; x < count; x++)
+            most = fmax(most, w[x]);
+    }
+    while (bits < T3DI_RESIZE_BITS && (int)(.5 + most * (2 << bits)) < 1 << 15)
+        bits++;
+    return bits;
+}
+
+/* Of the outputs [from, from + n) of `out`. Coefficients rounded to fewer bits are shifted to the
+ * place of the others, which changes no result. */
+static int make_taps(struct t3di_taps *t, uint32_t in, uint32_t out, uint32_t from, uint32_t n,
+                     const struct t3d_resize_part *part, struct t3d_arena *a)
 {
     double scale = (double)in / out;
-    double support = filters[filter].support * (scale < 1 ? 1 : scale);
+    double support = filters[part->filter].support * (scale < 1 ? 1 : scale);
+    int bits = T3DI_RESIZE_BITS;
     double *w;
 
     t->width = ((size_t)ceil(support) * 2 + 1 + 1) & ~(size_t)1;
-    t->first = t3d_alloc_raw(a, out, sizeof *t->first);
-    t->count = t3d_alloc_raw(a, out, sizeof *t->count);
-    t->k = t3d_alloc(a, t->width * out, sizeof *t->k);
+    t->first = t3d_alloc_raw(a, n, sizeof *t->first);
+    t->count = t3d_alloc_raw(a, n, sizeof *t->count);
+    t->k = t3d_alloc(a, t->width * n, sizeof *t->k);
     w = t3d_alloc_raw(a, t->width, sizeof *w);
     if (!t->first || !t->count || !t->k || !w)
         return -1;
-    for (uint32_t i = 0; i < out; i++)
-        weigh(t, w, i, in, scale, filter);
+    if (part->torch)
+        bits = torch_bits(w, in, out, scale, part->filter);
+    for (uint32_t i = 0; i < n; i++) {
+        weigh(w, &t->first[i], &t->count[i], from + i, in, scale, part->filter);
+        for (uint32_t x = 0; x < t->count[i]; x++) {
+            double k = w[x] * (1 << bits);
+
+            t->k[t->width * i + x] =
+                (int32_t)(k < 0 ? k - .5 : k + .5) * (1 << (T3DI_RESIZE_BITS - bits));
+        }
+    }
     return 0;
 }
 
@@ -144,18 +171,18 @@ void t3di_vertical(uint8_t *out, const uint8_t *in, size_t stride, size_t n, con
     }
 }
 
-/* (h, w, c) -> (h, ow, c), out rows with T3DI_RESIZE_SLACK bytes behind the last. Input rows near
- * the end of the picture are copied, so that vectors do not read behind it; so are all when w is
- * tiny. */
-static int resize_rows(uint8_t *out, uint32_t ow, const uint8_t *in, uint32_t w, uint32_t h,
-                       int channels, enum t3d_filter filter, struct t3d_arena *a)
+/* Rows of h, stride bytes apart, to out rows of part->w pixels, with T3DI_RESIZE_SLACK bytes behind
+ * the last. Input rows near the end of the picture are copied, so that vectors do not read behind
+ * it; so are all when w is tiny. */
+static int resize_rows(uint8_t *out, const uint8_t *in, uint32_t w, uint32_t h, int channels,
+                       const struct t3d_resize_part *part, struct t3d_arena *a)
 {
     t3di_horizontal_fn *pass = t3d_isa() >= T3D_ISA_AVX2 ? t3di_horizontal_avx2 : t3di_horizontal;
-    size_t stride = (size_t)w * (size_t)channels, out_stride = (size_t)ow * (size_t)channels;
+    size_t stride = (size_t)w * (size_t)channels, out_stride = (size_t)part->w * (size_t)channels;
     uint8_t *copy = t3d_alloc(a, stride + T3DI_RESIZE_SLACK, 4);
     struct t3di_taps taps;
 
-    if (!copy || make_taps(&taps, w, ow, filter, a) < 0)
+    if (!copy || make_taps(&taps, w, part->whole_w, part->x, part->w, part, a) < 0)
         return -1;
     for (uint32_t y = 0; y < h; y += 4) {
         const uint8_t *from[4];
@@ -171,49 +198,94 @@ static int resize_rows(uint8_t *out, uint32_t ow, const uint8_t *in, uint32_t w,
                 memcpy(copy + (stride + T3DI_RESIZE_SLACK) * r, in + stride * row, stride);
             }
         }
-        pass(to, from, ow, channels, &taps);
+        pass(to, from, part->w, channels, &taps);
     }
     return 0;
 }
 
-static int resize_columns(uint8_t *out, uint32_t oh, const uint8_t *in, size_t stride, uint32_t h,
-                          enum t3d_filter filter, struct t3d_arena *a)
+static void resize_columns(uint8_t *out, const uint8_t *in, size_t stride,
+                           const struct t3di_taps *taps, const struct t3d_resize_part *part)
 {
     t3di_vertical_fn *pass = t3d_isa() >= T3D_ISA_AVX2 ? t3di_vertical_avx2 : t3di_vertical;
-    struct t3di_taps taps;
 
-    if (make_taps(&taps, h, oh, filter, a) < 0)
+    for (uint32_t y = 0; y < part->h; y++)
+        pass(out + stride * y, in + stride * taps->first[y], stride, stride,
+             taps->k + taps->width * y, taps->count[y]);
+}
+
+static void copy_columns(uint8_t *out, const uint8_t *in, uint32_t w, uint32_t rows, size_t c,
+                         const struct t3d_resize_part *part)
+{
+    for (uint32_t y = 0; y < rows; y++)
+        memcpy(out + (size_t)part->w * c * y, in + ((size_t)w * y + part->x) * c,
+               (size_t)part->w * c);
+}
+
+/* The input rows that the part is made of. */
+static void span(uint32_t *first, uint32_t *last, const struct t3di_taps *taps, uint32_t n)
+{
+    *first = taps->first[0];
+    *last = 0;
+    for (uint32_t i = 0; i < n; i++) {
+        *first = T3D_MIN(*first, taps->first[i]);
+        *last = T3D_MAX(*last, taps->first[i] + taps->count[i]);
+    }
+}
+
+static int run(uint8_t *out, const uint8_t *in, uint32_t w, uint32_t h, int channels,
+               const struct t3d_resize_part *part, struct t3d_arena *a)
+{
+    size_t c = (size_t)channels, stride = (size_t)part->w * c;
+    uint32_t first = part->y, last = part->y + part->h;
+    int across = part->whole_w != w, down = part->whole_h != h, cut = part->w != w;
+    struct t3di_taps taps;
+    uint8_t *rows = out;
+
+    if (down) {
+        if (make_taps(&taps, h, part->whole_h, part->y, part->h, part, a) < 0)
+            return -1;
+        span(&first, &last, &taps, part->h);
+        for (uint32_t y = 0; y < part->h; y++)
+            taps.first[y] -= first;
+    }
+    in += (size_t)w * c * first;
+    if (down && (across || cut))
+        rows = t3d_alloc_raw(a, stride * (last - first), 1);
+    if (!rows)
         return -1;
-    for (uint32_t y = 0; y < oh; y++)
-        pass(out + stride * y, in + stride * taps.first[y], stride, stride, taps.k + taps.width * y,
-             taps.count[y]);
+    if (across) {
+        if (resize_rows(rows, in, w, last - first, channels, part, a) < 0)
+            return -1;
+    } else if (cut || !down) {
+        copy_columns(rows, in, w, last - first, c, part);
+    }
+    if (down)
+        resize_columns(out, across || cut ? rows : in, stride, &taps, part);
     return 0;
+}
+
+int t3d_resize_part(uint8_t *out, const struct t3d_resize_part *part, const uint8_t *in, uint32_t w,
+                    uint32_t h, int channels, struct t3d_arena *scratch, struct t3d_err *err)
+{
+    const struct t3d_resize_part *p = part;
+
+    if ((channels != 1 && channels != 3 && channels != 4) || !p->w || !p->h || !w || !h ||
+        T3D_MAX(T3D_MAX(p->w, p->h), T3D_MAX(w, h)) > T3D_IMAGE_MAX_SIDE || p->whole_w > 1u << 30 ||
+        p->whole_h > 1u << 30 || p->whole_w < p->w || p->whole_h < p->h ||
+        p->x > p->whole_w - p->w || p->y > p->whole_h - p->h)
+        return t3d_err_set(err, T3D_USAGE, "bad-argument",
+                           "cannot resize %u x %u pixels of %d channels to %u x %u", w, h, channels,
+                           p->w, p->h);
+    if (run(out, in, w, h, channels, part, scratch) < 0)
+        return t3d_err_nomem(err, "resizing a picture");
+    return T3D_OK;
 }
 
 int t3d_resize(uint8_t *out, uint32_t ow, uint32_t oh, const uint8_t *in, uint32_t w, uint32_t h,
                int channels, enum t3d_filter filter, struct t3d_arena *scratch, struct t3d_err *err)
 {
-    size_t c = (size_t)channels;
-    int failed = 0;
+    struct t3d_resize_part part = {
+        .whole_w = ow, .whole_h = oh, .w = ow, .h = oh, .filter = filter};
 
-    if ((channels != 1 && channels != 3 && channels != 4) || !ow || !oh || !w || !h ||
-        T3D_MAX(T3D_MAX(ow, oh), T3D_MAX(w, h)) > T3D_IMAGE_MAX_SIDE)
-        return t3d_err_set(err, T3D_USAGE, "bad-argument",
-                           "cannot resize %u x %u pixels of %d channels to %u x %u", w, h, channels,
-                           ow, oh);
-    if (ow != w) {
-        uint8_t *rows = out;
-
-        if (oh != h)
-            rows = t3d_alloc_raw(scratch, (size_t)ow * h * c, 1);
-        failed = !rows || resize_rows(rows, ow, in, w, h, channels, filter, scratch) < 0;
-        in = rows;
-    }
-    if (!failed && oh != h)
-        failed = resize_columns(out, oh, in, ow * c, h, filter, scratch) < 0;
-    if (failed)
-        return t3d_err_nomem(err, "resizing a picture");
-    if (in != out && oh == h)
-        memcpy(out, in, (size_t)w * h * c);
-    return T3D_OK;
+    return t3d_resize_part(out, &part, in, w, h, channels, scratch, err);
 }

@@ -20,4 +20,15 @@ int t3d_resize(uint8_t *out, uint32_t ow, uint32_t oh, const uint8_t *in, uint32
                int channels, enum t3d_filter filter, struct t3d_arena *scratch,
                struct t3d_err *err) T3D_MUST_CHECK;
 
+/* A part of a resized picture, without making the rest: pixels [x, x + w) and [y, y + h) of what
+ * would be whole_w x whole_h (each up to 2^30). */
+struct t3d_resize_part {
+    uint32_t whole_w, whole_h, x, y, w, h;
+    enum t3d_filter filter;
+    int torch; /* torch's 8-bit antialiased resize: the same with coefficients of 16 bits */
+};
+int t3d_resize_part(uint8_t *out, const struct t3d_resize_part *part, const uint8_t *in, uint32_t w,
+                    uint32_t h, int channels, struct t3d_arena *scratch,
+                    struct t3d_err *err) T3D_MUST_CHECK;
+
 #endif
