@@ -55,12 +55,12 @@ LDFLAGS_ALL  = -pie -Wl,-z,relro,-z,now,--as-needed $(filter-out -fsanitize=fuzz
 LDLIBS_ALL   = $(PKG_LIBS) -lm -lpthread $(LDLIBS)
 
 # --- sources: found, never listed -----------------------------------------------
-LIB_SRC  := $(sort $(wildcard lib/*/*.c lib/*/cpu/*.c))
+LIB_SRC  := $(sort $(wildcard lib/*/*.c lib/*/cpu/*.c lib/*/nocuda/*.c))
 HEADERS  := $(sort $(wildcard lib/*/*.h lib/*/*/*.h))
 TOOL_SRC := $(sort $(wildcard $(STAGES:%=%/*.c)))
 UNIT_SRC := $(sort $(wildcard tests/unit/*.c))
 UNIT64_SRC := $(sort $(wildcard tests/unit64/*.c))
-NUM_SRC  := $(sort $(wildcard lib/num/*.c lib/num/cpu/*.c))
+NUM_SRC  := $(sort $(wildcard lib/num/*.c lib/num/cpu/*.c lib/num/nocuda/*.c))
 FUZZ_SRC := $(sort $(wildcard tests/fuzz/*.c))
 BENCH_SRC := $(sort $(wildcard tests/bench/*.c))
 TESTS    := $(sort $(wildcard tests/tool/*.t tests/pipe/*.t))

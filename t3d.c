@@ -15,6 +15,7 @@
 #include "base/version.h"
 #include "draw/draw.h"
 #include "image/version.h"
+#include "num/device.h"
 #include "num/version.h"
 #include "store/status.h"
 #include "store/version.h"
@@ -213,6 +214,18 @@ static const char *sandbox_state(void)
     return state;
 }
 
+static void print_devices(void)
+{
+    char text[256];
+
+    t3d_device_support(text, sizeof text);
+    printf("devices    %s\n", text);
+    for (int i = 0; i < t3d_device_count(); i++) {
+        t3d_device_describe(i, text, sizeof text);
+        printf("           cuda:%d: %s\n", i, text);
+    }
+}
+
 static int version(void *conf, struct t3d_err *err)
 {
     (void)conf;
@@ -223,6 +236,7 @@ static int version(void *conf, struct t3d_err *err)
            t3d_sandbox_libraries(), t3d_store_libraries(), t3d_image_libraries(),
            t3d_num_libraries());
     printf("processor  %d threads, %s\n", t3d_cpu_count(), t3d_draw_isa());
+    print_devices();
     printf("sandbox    %s\n", sandbox_state());
     return T3D_OK;
 }

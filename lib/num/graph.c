@@ -14,6 +14,11 @@ size_t t3di_round(size_t bytes)
     return (bytes + 63) & ~(size_t)63;
 }
 
+size_t t3di_bytes(const struct t3d_shape *s, enum t3d_storage storage)
+{
+    return storage == T3D_BF16 ? (size_t)t3d_shape_count(s) * 2 : t3d_shape_bytes(s);
+}
+
 void *t3di_grow(struct t3d_graph *g, void **table, int *n, int *max, size_t size)
 {
     if (*n == *max) {
@@ -40,6 +45,18 @@ struct t3d_graph *t3d_graph_new(enum t3d_backend backend, int threads)
     g->threads = threads < 1 ? 1 : threads;
     g->scope = "";
     return g;
+}
+
+void t3d_graph_device(struct t3d_graph *g, int index)
+{
+    g->device = index;
+}
+
+void t3d_graph_storage(struct t3d_graph *g, enum t3d_storage storage)
+{
+    if (storage != T3D_FULL && g->backend != T3D_CUDA)
+        t3d_graph_fail(g, "bf16 storage needs a CUDA device");
+    g->storage = storage;
 }
 
 void t3d_graph_free(struct t3d_graph *g)
@@ -202,6 +219,7 @@ static int describe(struct t3d_graph *g, struct t3di_node *n, const struct t3d_o
     struct t3d_call *c = &n->call;
 
     n->op = c->op = op;
+    n->run = t3di_functions(op, g->backend);
     c->n_in = n_in;
     c->n_out = op->n_out;
     c->threads = g->threads;
@@ -318,7 +336,8 @@ void t3d_graph_use_pool(struct t3d_graph *g, struct t3d_pool *p)
 
 void t3d_graph_share_params(struct t3d_graph *g, struct t3d_graph *of)
 {
-    if (!of->built || of->params_of)
+    if (!of->built || of->params_of || of->backend != g->backend || of->device != g->device ||
+        of->storage != g->storage)
         t3d_graph_fail(g, "the parameters to share are not those of a graph that is built");
     g->params_of = of;
 }
@@ -359,8 +378,6 @@ int t3d_graph_build(struct t3d_graph *g, const struct t3d_plan *plan, struct t3d
 
     if (g->built)
         return t3d_err_set(err, T3D_USAGE, "bad-graph", "the graph is built already");
-    if (g->backend != T3D_CPU)
-        t3d_graph_fail(g, "this build has no CUDA back end: use the CPU");
     if (plan->loss.node >= 0) {
         struct t3d_shape s = t3d_graph_shape(g, plan->loss);
 
@@ -375,7 +392,9 @@ int t3d_graph_build(struct t3d_graph *g, const struct t3d_plan *plan, struct t3d
             *err = g->err;
         return g->err.code;
     }
-    r = t3di_plan(g, err);
+    r = plan->dry ? T3D_OK : t3di_open(g, err);
+    if (r == T3D_OK)
+        r = t3di_plan(g, err);
     if (r == T3D_OK && !plan->dry)
         r = t3di_bind(g, err);
     g->built = r == T3D_OK;

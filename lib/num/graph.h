@@ -27,6 +27,12 @@ struct t3d_ref {
 #define T3D_NONE ((struct t3d_ref){-1, 0})
 
 struct t3d_graph *t3d_graph_new(enum t3d_backend backend, int threads); /* NULL = out of memory */
+/* The same for one of several devices (num/device.h); without it the first one is taken. */
+void t3d_graph_device(struct t3d_graph *g, int index);
+/* How values and their gradients are kept: T3D_BF16 (CUDA only) halves their memory. Arithmetic is
+ * float, parameters stay float (ops read a bf16 copy), so do their gradients, single numbers such
+ * as a loss, and statistics. Before build. */
+void t3d_graph_storage(struct t3d_graph *g, enum t3d_storage storage);
 void t3d_graph_free(struct t3d_graph *g);
 
 /* Packed copies of constants, shared by the graphs that use one pool: those of several batch sizes
@@ -43,9 +49,9 @@ int t3d_pool_add_mapping(struct t3d_pool *p, const void *begin, size_t bytes) T3
 /* Before build. */
 void t3d_graph_use_pool(struct t3d_graph *g, struct t3d_pool *p);
 /* Before build: the parameters of g are those of `of` with the same names and shapes, and so are
- * their gradients (g may lack some of them). For one network in batches of several shapes: build
- * `of` first, with a loss if g has one, and free it last. t3d_graph_param_block, grad_block and
- * zero_grad of g work on all of `of`. */
+ * their gradients (g may lack some of them; device and storage are the same). For one network in
+ * batches of several shapes: build `of` first, with a loss if g has one, and free it last.
+ * t3d_graph_param_block, grad_block and zero_grad of g work on all of `of`. */
 void t3d_graph_share_params(struct t3d_graph *g, struct t3d_graph *of);
 
 /* Sources. Names are unique; they are those of checkpoints. */
@@ -105,12 +111,16 @@ int t3d_graph_backward(struct t3d_graph *g, struct t3d_err *err) T3D_MUST_CHECK;
 void t3d_graph_zero_grad(struct t3d_graph *g);
 
 /* Host memory of a value (inputs and params: write before forward; kept values: read after it) and
- * of a parameter's gradient. CPU: the place itself. */
+ * of a parameter's gradient. CPU: the place itself. On a device it is a copy, made by this call:
+ * ask again after each run for what the run has changed, and before each time you write to a
+ * parameter; an input may be written to the same place before every forward. NULL: no such value,
+ * or the device has failed (the next run says why). Real numbers are t3d_real for any storage. */
 void *t3d_graph_data(struct t3d_graph *g, struct t3d_ref r);
 t3d_real *t3d_graph_grad(struct t3d_graph *g, struct t3d_ref r);
 struct t3d_ref t3d_graph_find(const struct t3d_graph *g, const char *name); /* params and inputs */
 /* All parameters (or gradients) are one block in the order of their making, each padded with zeros
- * to 64 bytes: what an optimiser works on. */
+ * to 64 bytes: what an optimiser works on. On a device as with t3d_graph_data; what is written to
+ * the gradients counts, too. */
 t3d_real *t3d_graph_param_block(struct t3d_graph *g, int64_t *n);
 t3d_real *t3d_graph_grad_block(struct t3d_graph *g, int64_t *n);
 int t3d_graph_n_params(const struct t3d_graph *g);

@@ -5,6 +5,7 @@
 
 #include "base/arena.h"
 #include "num/graph.h"
+#include "num/place_impl.h"
 
 enum t3di_kind { T3DI_INNER, T3DI_INPUT, T3DI_PARAM, T3DI_CONSTANT };
 
@@ -24,6 +25,9 @@ struct t3di_value {
     int root;          /* the value whose memory this is: itself, unless a view */
     int node;          /* its producer; -1 for sources */
     int keep, needs_grad;
+    enum t3d_storage storage;
+    const void *device; /* of a constant: its data where the ops run */
+    size_t host_offset; /* of a kept value: in the graph's results */
     /* For roots, made by the plan: */
     int n_reads;           /* by forward steps */
     int flow;              /* a gradient arrives */
@@ -34,6 +38,7 @@ struct t3di_value {
 
 struct t3di_node {
     const struct t3d_op *op; /* NULL for a source or a view */
+    const struct t3d_op_backend *run;
     const char *name;
     int in[T3D_MAX_IN]; /* values, -1 = none */
     int value;          /* its first output */
@@ -56,6 +61,9 @@ struct t3di_step {
 struct t3d_graph {
     struct t3d_arena memory; /* of everything here but the tensors */
     enum t3d_backend backend;
+    enum t3d_storage storage;
+    const struct t3di_place *place; /* from build on */
+    int device;
     int threads, built, ready, n_segments, in_segment;
     const char *scope;
     struct t3d_err err; /* the first complaint */
@@ -71,14 +79,20 @@ struct t3d_graph {
 
     struct t3d_pool *pool;
     struct t3d_graph *params_of; /* whose parameters and gradients these are; NULL = its own */
-    unsigned char *arena, *inputs, *params, *grads;
+    void *stream;
+    unsigned char *arena;
+    struct t3di_mirror inputs, own_params, own_grads;
+    struct t3di_mirror *params, *grads; /* its own, or those of params_of */
+    unsigned char *results; /* host memory of kept values; NULL where the arena is the host's */
+    size_t result_bytes;
     size_t arena_bytes, unplanned_bytes, input_bytes, param_bytes, work_bytes;
     int n_params;
 };
 
 /* plan.c: steps, liveness and offsets, from the nodes. */
 int t3di_plan(struct t3d_graph *g, struct t3d_err *err);
-/* run.c: memory, pointers, prepare. */
+/* run.c: the device, then memory, pointers, prepare. */
+int t3di_open(struct t3d_graph *g, struct t3d_err *err);
 int t3di_bind(struct t3d_graph *g, struct t3d_err *err);
 void t3di_unbind(struct t3d_graph *g);
 
@@ -89,5 +103,7 @@ unsigned char *t3di_block(size_t bytes);
 void *t3di_grow(struct t3d_graph *g, void **table, int *n, int *max, size_t size);
 /* Bytes rounded up to a cache line. */
 size_t t3di_round(size_t bytes);
+/* Bytes of a tensor in this storage. */
+size_t t3di_bytes(const struct t3d_shape *s, enum t3d_storage storage);
 
 #endif

@@ -40,6 +40,12 @@ enum t3d_dtype {
     T3D_INT   /* int32_t: indices, masks; no gradient */
 };
 
+/* How real numbers lie in memory. bf16 exists on CUDA, where it is a choice of the graph. */
+enum t3d_storage {
+    T3D_FULL, /* t3d_real */
+    T3D_BF16, /* the upper half of a float, rounded to even */
+};
+
 struct t3d_shape {
     int n;                     /* axes, 0 = a scalar */
     int64_t dim[T3D_MAX_AXES]; /* outermost first, C order; a size is never 0 */
@@ -65,7 +71,9 @@ struct t3d_call {
     struct t3d_pool *pool;             /* prepare: where packed constants live */
     size_t state_bytes, shared_bytes;  /* packed by prepare; of these, found in the pool */
     int in_is_constant[T3D_MAX_IN];    /* frozen weights: prepare may pack them once */
-    void *stream;                      /* CUDA */
+    /* enum t3d_storage; grad_out[k] lies as out[k] does. */
+    unsigned char in_storage[T3D_MAX_IN], grad_in_storage[T3D_MAX_IN], out_storage[T3D_MAX_OUT];
+    void *stream; /* CUDA */
 };
 
 struct t3d_op_backend {
@@ -106,8 +114,10 @@ struct t3d_op {
     uint32_t backward_reads_in, backward_reads_out;
     uint32_t reuse_in;  /* bit i: out[0] may lie in the place of input i */
     uint32_t aux_out;   /* bit k: output k exists for backward; out[k] = NULL when there is none */
+    uint32_t full_out;  /* bit k: output k is T3D_FULL in any graph (statistics, log sums) */
     uint32_t sets_grad; /* bit i: backward heeds grad_fresh[i], the graph need not zero it first */
     double (*flops)(const struct t3d_call *c); /* forward; NULL = counted as one an element */
+    /* For CUDA an op of num itself has none: lib/num/cuda keeps a table of its own. */
     struct t3d_op_backend backend[T3D_N_BACKENDS];
     const struct t3d_op_case *cases;
 };

@@ -20,6 +20,39 @@ static int bit(uint32_t bits, int i)
     return (int)(bits >> i & 1);
 }
 
+/* --- how values lie in memory ----------------------------------------------------------------
+ */
+
+static enum t3d_storage storage_of(struct t3d_graph *g, int value)
+{
+    const struct t3di_value *v = root(g, value);
+    int full = v->node >= 0 &&
+               bit(g->node[v->node].op->full_out, g->value[value].root - g->node[v->node].value);
+
+    return v->shape.type != T3D_REAL || t3d_shape_count(&v->shape) == 1 || full ? T3D_FULL
+                                                                                : g->storage;
+}
+
+static void choose_storage(struct t3d_graph *g)
+{
+    for (int i = 0; i < g->n_values; i++)
+        g->value[i].storage = storage_of(g, i);
+    for (int i = 0; i < g->n_nodes; i++) {
+        struct t3di_node *n = &g->node[i];
+
+        for (int j = 0; n->op && j < n->call.n_in; j++)
+            if (n->in[j] >= 0) {
+                const struct t3di_value *v = root(g, n->in[j]);
+
+                n->call.in_storage[j] = (unsigned char)v->storage;
+                n->call.grad_in_storage[j] =
+                    (unsigned char)(v->kind == T3DI_PARAM ? T3D_FULL : v->storage);
+            }
+        for (int k = 0; n->op && k < n->op->n_out; k++)
+            n->call.out_storage[k] = (unsigned char)g->value[n->value + k].storage;
+    }
+}
+
 /* --- what backward has to do ---------------------------------------------------------------- */
 
 static void mark_needs_grad(struct t3d_graph *g)
@@ -30,7 +63,7 @@ static void mark_needs_grad(struct t3d_graph *g)
         struct t3di_node *n = &g->node[i];
         int needs = 0;
 
-        if (!n->op || !n->op->backend[g->backend].backward)
+        if (!n->op || !n->run || !n->run->backward)
             continue;
         for (int j = 0; j < n->call.n_in; j++)
             needs |= n->in[j] >= 0 && root(g, n->in[j])->needs_grad;
@@ -175,6 +208,11 @@ static int add_steps(struct t3d_graph *g)
 
 /* --- lives ---------------------------------------------------------------------------------- */
 
+static size_t value_bytes(const struct t3di_value *v)
+{
+    return t3di_bytes(&v->shape, v->storage);
+}
+
 static int touch(struct t3d_graph *g, int *slot, size_t bytes, int step)
 {
     struct t3di_slot *s;
@@ -231,18 +269,16 @@ static int live_forward(struct t3d_graph *g, int step)
             continue;
         }
         /* A segment's result is there already: a second run of its node writes to scratch. */
-        if (touch(g, s->phase == T3DI_AGAIN ? &v->again : &v->slot, t3d_shape_bytes(&v->shape),
-                  step) < 0)
+        if (touch(g, s->phase == T3DI_AGAIN ? &v->again : &v->slot, value_bytes(v), step) < 0)
             return -1;
     }
     for (int j = 0; j < n->call.n_in; j++) {
         struct t3di_value *v = n->in[j] < 0 ? NULL : root(g, n->in[j]);
 
-        if (v && v->kind == T3DI_INNER &&
-            touch(g, slot_of(v, s->phase), t3d_shape_bytes(&v->shape), step) < 0)
+        if (v && v->kind == T3DI_INNER && touch(g, slot_of(v, s->phase), value_bytes(v), step) < 0)
             return -1;
     }
-    work = n->op->backend[g->backend].work ? n->op->backend[g->backend].work(&call, 0) : 0;
+    work = n->run && n->run->work ? n->run->work(&call, 0) : 0;
     g->work_bytes = T3D_MAX(g->work_bytes, work);
     return work ? touch(g, &s->work, work, step) : 0;
 }
@@ -259,7 +295,7 @@ static int live_backward(struct t3d_graph *g, int step)
         struct t3di_value *v = &g->value[n->value + k];
 
         call.grad_out[k] = v->flow ? call.out[k] : NULL;
-        if (v->flow && touch(g, &v->grad, t3d_shape_bytes(&v->shape), step) < 0)
+        if (v->flow && touch(g, &v->grad, value_bytes(v), step) < 0)
             return -1;
     }
     for (int j = 0; j < n->call.n_in; j++) {
@@ -267,10 +303,10 @@ static int live_backward(struct t3d_graph *g, int step)
 
         call.grad_in[j] = v && v->needs_grad ? call.out[0] : NULL;
         if (v && v->needs_grad && v->kind == T3DI_INNER &&
-            touch(g, &v->grad, t3d_shape_bytes(&v->shape), step) < 0)
+            touch(g, &v->grad, value_bytes(v), step) < 0)
             return -1;
     }
-    work = n->op->backend[g->backend].work ? n->op->backend[g->backend].work(&call, 1) : 0;
+    work = n->run && n->run->work ? n->run->work(&call, 1) : 0;
     g->work_bytes = T3D_MAX(g->work_bytes, work);
     return work ? touch(g, &s->work, work, step) : 0;
 }
@@ -403,6 +439,7 @@ static int place(struct t3d_graph *g)
 
 int t3di_plan(struct t3d_graph *g, struct t3d_err *err)
 {
+    choose_storage(g);
     mark_needs_grad(g);
     if (g->plan.loss.node >= 0) {
         int loss = g->node[g->plan.loss.node].value + g->plan.loss.out;

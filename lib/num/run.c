@@ -1,56 +1,68 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Memory and execution of a planned graph. */
-#include <math.h>
 #include <omp.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <time.h>
 
 #include "base/clock.h"
+#include "num/cuda_impl.h"
 #include "num/graph_impl.h"
 
 /* --- memory --------------------------------------------------------------------------------- */
 
-enum { HUGE_PAGE = 2 << 20 };
-
-/* Zeroed; large blocks lie on huge pages, which saves the TLB misses of long passes. */
-unsigned char *t3di_block(size_t bytes)
-{
-    size_t whole = (bytes + HUGE_PAGE - 1) / HUGE_PAGE * HUGE_PAGE;
-    void *p;
-
-    if (bytes < HUGE_PAGE) {
-        p = aligned_alloc(64, T3D_MAX(t3di_round(bytes), 64));
-        if (p)
-            memset(p, 0, T3D_MAX(t3di_round(bytes), 64));
-        return p;
-    }
-    p = aligned_alloc(HUGE_PAGE, whole);
-    if (p) {
-        madvise(p, whole, MADV_HUGEPAGE); /* only a wish */
-        memset(p, 0, whole);
-    }
-    return p;
-}
-
 static int allocate(struct t3d_graph *g, struct t3d_err *err)
 {
-    g->arena = t3di_block(g->arena_bytes);
-    g->inputs = t3di_block(g->input_bytes);
-    if (g->params_of) {
-        g->params = g->params_of->params;
-        g->grads = g->params_of->grads;
-    } else {
-        g->params = t3di_block(g->param_bytes);
-        g->grads = t3di_block(g->plan.loss.node >= 0 ? g->param_bytes : 0);
-    }
+    const struct t3di_place *p = g->place;
+    int half = g->storage == T3D_BF16, trains = g->plan.loss.node >= 0;
+    int ok = 1;
+
+    g->params = g->params_of ? g->params_of->params : &g->own_params;
+    g->grads = g->params_of ? g->params_of->grads : &g->own_grads;
+    g->arena = p->alloc(g->arena_bytes);
     if (!g->pool)
         g->pool = t3d_pool_new();
-    if (!g->arena || !g->inputs || !g->params || !g->grads || !g->pool)
-        return t3d_err_set(err, T3D_FAIL, "out-of-memory",
-                           "out of memory: the graph needs %.1f MiB for values and %.1f MiB for "
-                           "parameters: use a smaller batch",
-                           (double)g->arena_bytes / (1 << 20), (double)g->param_bytes / (1 << 19));
+    if (!g->params_of)
+        ok = t3di_mirror_new(g->params, p, g->param_bytes, half) == 0 &&
+             t3di_mirror_new(g->grads, p, trains ? g->param_bytes : 0, 0) == 0;
+    if (ok && g->arena && g->pool && t3di_mirror_new(&g->inputs, p, g->input_bytes, half) == 0)
+        return T3D_OK;
+    return t3d_err_set(err, T3D_FAIL, "out-of-memory",
+                       "out of memory: the graph needs %.1f MiB for values and %.1f MiB for "
+                       "parameters: use a smaller batch",
+                       (double)g->arena_bytes / (1 << 20), (double)g->param_bytes / (1 << 19));
+}
+
+/* Kept values have memory on the host, too, so that nothing is allocated when they are read. */
+static int allocate_results(struct t3d_graph *g, struct t3d_err *err)
+{
+    if (g->place->is_host)
+        return T3D_OK;
+    for (int i = 0; i < g->n_values; i++) {
+        struct t3di_value *v = &g->value[i];
+
+        if (v->root != i || v->kind != T3DI_INNER || !v->keep)
+            continue;
+        v->host_offset = g->result_bytes;
+        g->result_bytes += t3di_round(t3d_shape_bytes(&v->shape));
+    }
+    g->results = g->place->alloc_host(g->result_bytes);
+    return g->results ? T3D_OK : t3d_err_nomem(err, "the results of a graph");
+}
+
+/* Constants are the caller's; a device needs copies, which the graphs of one pool share. */
+static int place_constants(struct t3d_graph *g, struct t3d_err *err)
+{
+    for (int i = 0; i < g->n_values; i++) {
+        struct t3di_value *v = &g->value[i];
+
+        if (v->root != i || v->kind != T3DI_CONSTANT)
+            continue;
+        v->device = g->place->is_host ? v->given
+                                      : t3di_place_constant(g->place, g->pool, v->given, &v->shape,
+                                                            v->storage, g->device, g->stream, err);
+        if (!v->device)
+            return t3d_err_prefix(err, "constant '%s'", v->name);
+    }
     return T3D_OK;
 }
 
@@ -61,17 +73,22 @@ static void *at_slot(const struct t3d_graph *g, int slot)
     return slot < 0 ? NULL : g->arena + g->slot[slot].offset;
 }
 
+static void *in_mirror(const struct t3di_mirror *m, const struct t3di_value *v)
+{
+    return v->storage == T3D_BF16 ? m->half + v->offset / 2 : m->device + v->offset;
+}
+
 static void *at_value(const struct t3d_graph *g, int value, enum t3di_phase phase)
 {
     const struct t3di_value *v = &g->value[g->value[value].root];
 
     switch (v->kind) {
     case T3DI_INPUT:
-        return g->inputs + v->offset;
+        return in_mirror(&g->inputs, v);
     case T3DI_PARAM:
-        return g->params + v->offset;
+        return in_mirror(g->params, v);
     case T3DI_CONSTANT:
-        return (void *)(uintptr_t)v->given;
+        return (void *)(uintptr_t)v->device;
     case T3DI_INNER:
         break;
     }
@@ -82,7 +99,7 @@ static void *at_grad(const struct t3d_graph *g, int value)
 {
     const struct t3di_value *v = &g->value[g->value[value].root];
 
-    return v->kind == T3DI_PARAM ? g->grads + v->offset : at_slot(g, v->grad);
+    return v->kind == T3DI_PARAM ? g->grads->device + v->offset : at_slot(g, v->grad);
 }
 
 static void bind_forward(struct t3d_graph *g, struct t3di_step *s)
@@ -90,6 +107,7 @@ static void bind_forward(struct t3d_graph *g, struct t3di_step *s)
     const struct t3di_node *n = &g->node[s->node];
 
     s->call = n->call;
+    s->call.stream = g->stream;
     for (int j = 0; j < n->call.n_in; j++)
         s->call.in[j] = n->in[j] < 0 ? NULL : at_value(g, n->in[j], s->phase);
     for (int k = 0; k < n->op->n_out; k++) {
@@ -124,6 +142,7 @@ static void bind_backward(struct t3d_graph *g, struct t3di_step *s, unsigned cha
     struct t3d_call *c = &s->call;
 
     *c = n->call;
+    c->stream = g->stream;
     for (int j = 0; j < c->n_in; j++) {
         const struct t3di_value *v = n->in[j] < 0 ? NULL : &g->value[g->value[n->in[j]].root];
         int fresh;
@@ -152,12 +171,13 @@ static void bind_backward(struct t3d_graph *g, struct t3di_step *s, unsigned cha
 static int prepare_step(struct t3d_graph *g, struct t3di_step *s, struct t3d_err *err)
 {
     struct t3di_node *n = &g->node[s->node];
-    const struct t3d_op_backend *b = &n->op->backend[g->backend];
+    const struct t3d_op_backend *b = n->run;
     struct t3d_call c = s->call;
     int r = T3D_OK;
 
-    if (!b->forward)
-        r = t3d_err_set(err, T3D_USAGE, "bad-graph", "it has no forward on this back end");
+    if (!b)
+        r = t3d_err_set(err, T3D_USAGE, "bad-graph", "%s does not run on this device: use the CPU",
+                        n->op->name);
     else if (b->prepare) {
         memcpy(c.grad_in, n->call.grad_in, sizeof c.grad_in);
         memcpy(c.grad_fresh, n->call.grad_fresh, sizeof c.grad_fresh);
@@ -190,12 +210,26 @@ static int prepare(struct t3d_graph *g, struct t3d_err *err)
     return r;
 }
 
+int t3di_open(struct t3d_graph *g, struct t3d_err *err)
+{
+    const struct t3di_place *p = t3di_place(g->backend);
+    int r = p ? p->open(g->device, &g->stream, err) : t3di_cuda_check(g->device, err);
+
+    if (r == T3D_OK)
+        g->place = p;
+    return r;
+}
+
 int t3di_bind(struct t3d_graph *g, struct t3d_err *err)
 {
     unsigned char *begun = t3d_alloc(&g->memory, (size_t)g->n_values + 1, 1);
     int threads = omp_get_max_threads();
     int r = begun ? allocate(g, err) : t3d_err_nomem(err, "the graph");
 
+    if (r == T3D_OK)
+        r = allocate_results(g, err);
+    if (r == T3D_OK)
+        r = place_constants(g, err);
     if (r < 0)
         return r;
     if (g->plan.loss.node >= 0)
@@ -214,32 +248,27 @@ int t3di_bind(struct t3d_graph *g, struct t3d_err *err)
 
 void t3di_unbind(struct t3d_graph *g)
 {
-    for (int i = 0; i < g->n_nodes; i++) {
+    const struct t3di_place *p = g->place;
+
+    if (p)
+        p->select(g->device);
+    for (int i = 0; p && i < g->n_nodes; i++) {
         struct t3di_node *n = &g->node[i];
 
-        if (n->op && n->call.state && n->op->backend[g->backend].release)
-            n->op->backend[g->backend].release(n->call.state);
+        if (n->op && n->call.state && n->run->release)
+            n->run->release(n->call.state);
     }
-    free(g->arena);
-    free(g->inputs);
-    if (!g->params_of) {
-        free(g->params);
-        free(g->grads);
+    if (p) {
+        p->release(g->arena);
+        p->release_host(g->results);
+        t3di_mirror_free(&g->inputs, p);
+        t3di_mirror_free(&g->own_params, p);
+        t3di_mirror_free(&g->own_grads, p);
     }
     t3d_pool_free(g->pool);
 }
 
 /* --- running -------------------------------------------------------------------------------- */
-
-/* x * 0 is NaN for infinities and NaN, and 0 otherwise. */
-static int is_finite(const t3d_real *x, int64_t n)
-{
-    t3d_real sum = 0;
-
-    for (int64_t i = 0; i < n; i++)
-        sum += x[i] * 0;
-    return !isnan(sum);
-}
 
 static int check_step(const struct t3d_graph *g, const struct t3di_step *s, struct t3d_err *err)
 {
@@ -249,9 +278,11 @@ static int check_step(const struct t3d_graph *g, const struct t3di_step *s, stru
 
     for (int i = 0; i < n; i++) {
         const struct t3d_shape *shape = backward ? &c->in_shape[i] : &c->out_shape[i];
-        const t3d_real *x = backward ? c->grad_in[i] : c->out[i];
+        const void *x = backward ? c->grad_in[i] : c->out[i];
+        enum t3d_storage storage = backward ? c->grad_in_storage[i] : c->out_storage[i];
 
-        if (x && shape->type == T3D_REAL && !is_finite(x, t3d_shape_count(shape)))
+        if (x && shape->type == T3D_REAL &&
+            !g->place->is_finite(x, storage, t3d_shape_count(shape), g->stream))
             return t3d_err_set(err, T3D_FAIL, "not-finite",
                                "%s: %s %d has a NaN or infinity, the first in this run",
                                g->node[s->node].name, backward ? "gradient of input" : "output", i);
@@ -263,15 +294,16 @@ static void seed_loss(struct t3d_graph *g, int node)
 {
     int value = g->node[g->plan.loss.node].value + g->plan.loss.out;
     const struct t3di_value *v = &g->value[g->value[value].root];
+    static const t3d_real one = 1;
 
     if (v->node == node)
-        *(t3d_real *)at_grad(g, value) = 1;
+        g->place->upload(at_grad(g, value), &one, sizeof one, g->stream);
 }
 
 static int run_step(struct t3d_graph *g, struct t3di_step *s, struct t3d_err *err)
 {
     struct t3di_node *n = &g->node[s->node];
-    const struct t3d_op_backend *b = &n->op->backend[g->backend];
+    const struct t3d_op_backend *b = n->run;
     double start = g->plan.profile ? t3d_clock_s() : 0;
     int backward = s->phase == T3DI_BACKWARD, r;
 
@@ -279,9 +311,11 @@ static int run_step(struct t3d_graph *g, struct t3di_step *s, struct t3d_err *er
         seed_loss(g, s->node);
     for (int j = 0; s->zero && j < s->call.n_in; j++)
         if (s->zero >> j & 1)
-            memset(s->call.grad_in[j], 0,
-                   (size_t)t3d_shape_count(&s->call.in_shape[j]) * sizeof(t3d_real));
+            g->place->fill(s->call.grad_in[j], 0,
+                           t3di_bytes(&s->call.in_shape[j], s->call.grad_in_storage[j]), g->stream);
     r = backward ? b->backward(&s->call, err) : b->forward(&s->call, err);
+    if (g->plan.profile && r == T3D_OK)
+        r = g->place->finish(g->stream, err);
     if (g->plan.profile)
         n->seconds[s->phase != T3DI_FORWARD] += t3d_clock_s() - start;
     n->runs += s->phase == T3DI_FORWARD;
@@ -314,9 +348,15 @@ int t3d_graph_forward(struct t3d_graph *g, struct t3d_err *err)
 
     if (!can_run(g))
         return t3d_err_set(err, T3D_USAGE, "bad-graph", "the graph is not built to run");
-    if (g->plan.poison)
-        memset(g->arena, 0xff, g->arena_bytes); /* all bits set is a NaN of either type */
+    g->place->select(g->device);
+    if (g->plan.poison) /* all bits set is a NaN of any type */
+        g->place->fill(g->arena, 0xff, g->arena_bytes, g->stream);
+    g->inputs.host_newer = 1; /* they may be written at any time */
+    t3di_mirror_device(&g->inputs, g->place, g->stream);
+    t3di_mirror_device(g->params, g->place, g->stream);
     r = run_steps(g, 0, g->n_forward, err);
+    if (r == T3D_OK)
+        r = g->place->finish(g->stream, err);
     g->ready = r == T3D_OK;
     return r;
 }
@@ -329,38 +369,90 @@ int t3d_graph_backward(struct t3d_graph *g, struct t3d_err *err)
         return t3d_err_set(err, T3D_USAGE, "bad-graph",
                            "backward needs a forward before it, once for each");
     g->ready = 0;
+    g->place->select(g->device);
+    t3di_mirror_device(g->grads, g->place, g->stream);
+    g->grads->device_newer = 1;
     return run_steps(g, g->n_forward, g->n_steps, err);
 }
 
 void t3d_graph_zero_grad(struct t3d_graph *g)
 {
-    if (can_run(g) && g->plan.loss.node >= 0)
-        memset(g->grads, 0, g->param_bytes);
+    if (!can_run(g) || g->plan.loss.node < 0)
+        return;
+    g->place->select(g->device);
+    g->place->fill(g->grads->device, 0, g->param_bytes, g->stream);
+    g->grads->host_newer = 0;
+    g->grads->device_newer = 1;
+}
+
+/* A kept value on the host: as it is, or widened from bf16. */
+static void *fetch(struct t3d_graph *g, const struct t3di_value *v)
+{
+    unsigned char *to = g->results + v->host_offset;
+    int64_t n = t3d_shape_count(&v->shape);
+
+    if (!v->keep || v->slot < 0 ||
+        !g->place->download(to, at_slot(g, v->slot), t3di_bytes(&v->shape, v->storage), g->stream))
+        return NULL;
+    for (int64_t i = n - 1; v->storage == T3D_BF16 && i >= 0; i--) { /* in place: the last first */
+        uint16_t half;
+        uint32_t bits;
+
+        memcpy(&half, to + (size_t)i * sizeof half, sizeof half);
+        bits = (uint32_t)half << 16;
+        memcpy(to + (size_t)i * sizeof bits, &bits, sizeof bits);
+    }
+    return to;
 }
 
 void *t3d_graph_data(struct t3d_graph *g, struct t3d_ref r)
 {
+    const struct t3di_value *v;
+    unsigned char *p;
+
     if (!can_run(g) || r.node < 0 || r.node >= g->n_nodes)
         return NULL;
-    return at_value(g, g->node[r.node].value + r.out, T3DI_FORWARD);
+    if (g->place->is_host)
+        return at_value(g, g->node[r.node].value + r.out, T3DI_FORWARD);
+    g->place->select(g->device);
+    v = &g->value[g->value[g->node[r.node].value + r.out].root];
+    if (v->kind == T3DI_CONSTANT)
+        return (void *)(uintptr_t)v->given;
+    if (v->kind == T3DI_INNER)
+        return fetch(g, v);
+    p = t3di_mirror_host(v->kind == T3DI_PARAM ? g->params : &g->inputs, g->place, g->stream);
+    return p ? p + v->offset : NULL;
 }
 
 t3d_real *t3d_graph_grad(struct t3d_graph *g, struct t3d_ref r)
 {
-    if (!can_run(g) || r.node < 0 || r.node >= g->n_nodes || g->plan.loss.node < 0 ||
-        g->value[g->value[g->node[r.node].value + r.out].root].kind != T3DI_PARAM)
+    const struct t3di_value *v;
+    unsigned char *p;
+
+    if (!can_run(g) || r.node < 0 || r.node >= g->n_nodes || g->plan.loss.node < 0)
         return NULL;
-    return at_grad(g, g->node[r.node].value + r.out);
+    v = &g->value[g->value[g->node[r.node].value + r.out].root];
+    if (v->kind != T3DI_PARAM)
+        return NULL;
+    g->place->select(g->device);
+    p = t3di_mirror_host(g->grads, g->place, g->stream);
+    return p ? (t3d_real *)(p + v->offset) : NULL;
 }
 
 t3d_real *t3d_graph_param_block(struct t3d_graph *g, int64_t *n)
 {
     *n = (int64_t)(g->param_bytes / sizeof(t3d_real));
-    return can_run(g) ? (t3d_real *)g->params : NULL;
+    if (!can_run(g))
+        return NULL;
+    g->place->select(g->device);
+    return (t3d_real *)t3di_mirror_host(g->params, g->place, g->stream);
 }
 
 t3d_real *t3d_graph_grad_block(struct t3d_graph *g, int64_t *n)
 {
     *n = (int64_t)(g->param_bytes / sizeof(t3d_real));
-    return can_run(g) && g->plan.loss.node >= 0 ? (t3d_real *)g->grads : NULL;
+    if (!can_run(g) || g->plan.loss.node < 0)
+        return NULL;
+    g->place->select(g->device);
+    return (t3d_real *)t3di_mirror_host(g->grads, g->place, g->stream);
 }

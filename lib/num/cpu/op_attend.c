@@ -440,6 +440,7 @@ const struct t3d_op t3d_op_attend = {
     .backward_reads_in = 31,
     .backward_reads_out = 3,
     .aux_out = 2,
+    .full_out = 2,
     .flops = flops,
     .backend[T3D_CPU] = {.work = work, .forward = forward, .backward = backward},
     .cases = cases};

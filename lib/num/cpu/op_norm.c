@@ -297,6 +297,7 @@ static const struct t3d_op_case group_cases[] = {
         .name = (title), .min_in = 1, .max_in = (inputs), .n_out = 2,                              \
         .attr_size = sizeof(struct t3di_norm_attr), .shape = shape_fn,                             \
         .backward_reads_in = 1 << X | 1 << GAMMA, .backward_reads_out = 2, .aux_out = 2,           \
+        .full_out = 2,                                                                             \
         .backend[T3D_CPU] = {.work = prefix##work,                                                 \
                              .forward = prefix##forward,                                           \
                              .backward = prefix##backward},                                        \
