@@ -7,6 +7,8 @@
 #include <errno.h>
 #include <inttypes.h>
 
+#include "store/npy_impl.h"
+
 enum { PREFIX = 10, ALIGN = 64, HEADER_MAX = 65535 };
 
 static const struct {
@@ -142,9 +144,8 @@ void t3d_npy_close(struct t3d_npy *n)
     memset(n, 0, sizeof *n);
 }
 
-/* Prefix and dict, padded; returns the length. */
-static size_t make_header(char *h, size_t size, enum t3d_npy_type type, const uint64_t *shape,
-                          int n_axes)
+size_t t3di_npy_head(char *h, size_t size, enum t3d_npy_type type, const uint64_t *shape,
+                     int n_axes)
 {
     size_t n = PREFIX, total;
 
@@ -176,7 +177,7 @@ int t3d_npy_write(const char *path, enum t3d_npy_type type, const uint64_t *shap
     for (int i = 0; i < n_axes; i++)
         if (__builtin_mul_overflow(bytes, shape[i], &bytes))
             return t3d_err_set(err, T3D_FAIL, "bad-shape", "'%s': the shape is too large", path);
-    n = make_header(header, sizeof header, type, shape, n_axes);
+    n = t3di_npy_head(header, sizeof header, type, shape, n_axes);
     r = t3d_out_open(&out, path, err);
     if (r < 0)
         return r;

@@ -49,8 +49,7 @@ int t3d_tensor_layout(struct t3d_tensor *t, uint64_t *bytes)
     return __builtin_mul_overflow(t->count, type_table[t->type].size, bytes) ? -1 : 0;
 }
 
-/* IEEE 754 binary16. */
-static float half_float(uint16_t h)
+float t3d_half_to_float(uint16_t h)
 {
     uint32_t exponent = h >> 10 & 31, mantissa = h & 1023, bits;
     float f;
@@ -62,6 +61,26 @@ static float half_float(uint16_t h)
         memcpy(&f, &bits, 4);
     }
     return h & 0x8000 ? -f : f;
+}
+
+uint16_t t3d_half_from_float(float f)
+{
+    uint32_t u, magnitude, sign, odd;
+
+    memcpy(&u, &f, 4);
+    sign = u >> 16 & 0x8000;
+    magnitude = u & 0x7fffffff;
+    if (magnitude > 0x7f800000)
+        return (uint16_t)(sign | 0x7e00); /* NaN */
+    if (magnitude >= 0x477ff000)
+        return (uint16_t)(sign | 0x7c00); /* above the largest half by half a step: infinity */
+    if (magnitude < 0x38800000) {         /* below 2^-14: steps of 2^-24 */
+        float a;
+        memcpy(&a, &magnitude, 4);
+        return (uint16_t)(sign | (uint32_t)nearbyintf(ldexpf(a, 24)));
+    }
+    odd = magnitude >> 13 & 1;
+    return (uint16_t)(sign | (magnitude - 0x38000000 + 0xfff + odd) >> 13);
 }
 
 static float bfloat_float(uint16_t h)
@@ -92,7 +111,7 @@ static float load(enum t3d_tensor_type type, const uint8_t *p)
     case T3D_TENSOR_I16:
         LOAD(int16_t, v);
     case T3D_TENSOR_F16:
-        LOAD(uint16_t, half_float(v));
+        LOAD(uint16_t, t3d_half_to_float(v));
     case T3D_TENSOR_BF16:
         LOAD(uint16_t, bfloat_float(v));
     case T3D_TENSOR_I32:

@@ -48,6 +48,10 @@ int t3d_tensor_layout(struct t3d_tensor *t, uint64_t *bytes) T3D_MUST_CHECK;
  * the others are rounded to nearest. */
 void t3d_tensor_floats(const struct t3d_tensor *t, float *out);
 
+/* IEEE 754 binary16 and float: exact one way, rounded to nearest even the other. */
+float t3d_half_to_float(uint16_t h);
+uint16_t t3d_half_from_float(float f);
+
 /* The tensor of that name in a table sorted by name (bytewise), or NULL. */
 const struct t3d_tensor *t3d_tensor_find(const struct t3d_tensor *table, size_t n,
                                          const char *name);
