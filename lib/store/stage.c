@@ -110,10 +110,8 @@ static int emit_stored(struct t3di_loop *l, struct t3d_stage_item *item, struct 
     return r == T3D_OK ? t3di_batch_record(l, item, err) : r;
 }
 
-static int emit(void *ctx, void *p, struct t3d_err *err)
+static int emit_entry(struct t3di_loop *l, struct t3di_entry *e, struct t3d_err *err)
 {
-    struct t3di_loop *l = ctx;
-    struct t3di_entry *e = p;
     int r;
 
     l->in_flight--;
@@ -131,6 +129,49 @@ static int emit(void *ctx, void *p, struct t3d_err *err)
     return r;
 }
 
+static int gather(struct t3di_loop *l, struct t3d_err *err)
+{
+    struct t3d_stage_item **item = malloc((l->held.n + 1) * sizeof(struct t3d_stage_item *));
+    size_t n = 0;
+    int r = T3D_OK;
+
+    if (!item)
+        return t3d_err_nomem(err, "a batch");
+    for (struct t3di_entry *e = l->held.first; e; e = e->next)
+        if (e->kind == T3DI_WORK)
+            item[n++] = &e->item;
+    if (n)
+        r = l->st->gather(l->ctx, item, n, err);
+    free(item);
+    return r;
+}
+
+/* The batch is committed at once, so that no transaction is open while the next one is gathered. */
+int t3di_release(struct t3di_loop *l, struct t3d_err *err)
+{
+    struct t3di_entry *e;
+    int r = l->held.n ? gather(l, err) : T3D_OK;
+
+    if (r < 0)
+        return r;
+    l->weight = 0;
+    while (r == T3D_OK && (e = t3di_queue_pop(&l->held)))
+        r = emit_entry(l, e, err);
+    return r == T3D_OK ? t3di_batch_commit(l, err) : r;
+}
+
+static int emit(void *ctx, void *p, struct t3d_err *err)
+{
+    struct t3di_loop *l = ctx;
+    struct t3di_entry *e = p;
+
+    if (!l->st->gather)
+        return emit_entry(l, e, err);
+    t3di_queue_push(&l->held, e);
+    l->weight += e->kind == T3DI_WORK ? e->item.weight : 0;
+    return l->weight >= l->st->batch ? t3di_release(l, err) : T3D_OK;
+}
+
 static void drop(void *ctx, void *p)
 {
     struct t3di_loop *l = ctx;
@@ -139,9 +180,16 @@ static void drop(void *ctx, void *p)
     t3di_entry_free(l, p);
 }
 
+/* With one thread the pipe calls this before each item; a batch then waits for more unless standard
+ * input is silent. */
 static int idle(void *ctx, struct t3d_err *err)
 {
-    return t3di_batch_commit(ctx, err);
+    struct t3di_loop *l = ctx;
+
+    if (l->held.n && l->common->threads == 1 &&
+        !(l->common->use_stdin && !t3d_ndjson_wait(&l->in, -1)))
+        return T3D_OK;
+    return t3di_release(l, err);
 }
 
 static int wait_record(void *ctx, int wake)
@@ -185,12 +233,16 @@ static int close_loop(struct t3di_loop *l, int r, struct t3d_err *err)
 {
     struct t3d_err late = {0};
     struct t3di_entry *e;
-    int s = t3di_batch_commit(l, &late);
+    int s = r >= 0 ? t3di_release(l, &late) : T3D_OK;
 
+    if (s >= 0)
+        s = t3di_batch_commit(l, &late);
     if (s >= 0)
         s = t3d_run_end(l->m, &late);
     else
         (void)!t3d_run_end(l->m, NULL);
+    while ((e = t3di_queue_pop(&l->held)))
+        t3di_entry_free(l, e);
     while ((e = t3di_queue_pop(&l->ready)) || (e = t3di_queue_pop(&l->backlog))) {
         l->sum->busy += e->kind == T3DI_BUSY;
         t3di_entry_free(l, e);

@@ -8,7 +8,8 @@
  * stdout stays empty. An object whose stage is done with the same key is not worked on again; with
  * `-` its record is passed on (or not, if the stored state is a reject) from the stored state.
  *
- * key = SHA-256 over (stage name, format version, canonical parameters, content hash, inputs).
+ * key = SHA-256 over (stage name, format version, canonical parameters, content hash, keys of the
+ * stages in `inputs`).
  * Order of writes: save() puts the data, then the manifest row is committed, then the record goes
  * to stdout. Rows are committed in batches: at once when the loop has nothing else to do, at the
  * latest after 256 objects or 0.5 s.
@@ -39,6 +40,7 @@ struct t3d_stage_item {
     enum t3d_state_code code; /* set by work: OK, REJECT or FAIL (starts as FAIL) */
     struct t3d_err err;       /* reason, value and message when not OK */
     void *result;             /* the tool's, from work to save; freed by done() */
+    size_t weight;            /* set by work: counts towards the stage's batch */
     struct t3d_arena arena;
 };
 
@@ -49,15 +51,23 @@ struct t3d_stage {
     const char *const *needs; /* stages that must be ok, NULL-terminated, may be NULL */
     const char *const *needs_if_run; /* ... but only if they have run at all */
     int format_version;
-    const cJSON *params; /* canonical effective parameters: what changes the output */
-    int words_matter;    /* captions, licence and source are part of the key */
-    size_t window;       /* most items in flight per thread; 0 = 4 */
+    const cJSON *params;       /* canonical effective parameters: what changes the output */
+    const char *const *inputs; /* stages whose output is read: their keys are part of the key;
+                                  NULL-terminated, may be NULL */
+    int words_matter;          /* captions, licence and source are part of the key */
+    size_t window;             /* most items in flight per thread; 0 = 4 */
     /* Serial, in the calling thread, before work: fetch what work needs from the manifest. An error
      * stops the run. May be NULL. */
     int (*load)(void *ctx, struct t3d_manifest *m, struct t3d_stage_item *item,
                 struct t3d_err *err);
     /* Any thread. Sets code and err. */
     void (*work)(void *ctx, int thread, struct t3d_stage_item *item);
+    /* Serial, in order, outside of any transaction: what is done for many objects at once, such as
+     * a run of a network. Gets the items that were worked on since the last call; may change code
+     * and err; what it stores must be safe when it returns. Called when the items' weights reach
+     * `batch`, and before the loop waits for anything else. An error stops the run. May be NULL. */
+    int (*gather)(void *ctx, struct t3d_stage_item *const *item, size_t n, struct t3d_err *err);
+    size_t batch;
     /* Serial, in order, for OK and REJECT (and FAIL): store data, measures, shard members. Runs
      * inside a write transaction of m. An error stops the run. May be NULL. */
     int (*save)(void *ctx, struct t3d_manifest *m, struct t3d_stage_item *item,

@@ -67,15 +67,36 @@ int t3di_choose_init(struct t3di_loop *l, struct t3d_err *err)
     return r;
 }
 
-/* key = SHA-256(parameters' hash, content hash [, licence, source, captions]) */
-static int make_key(const struct t3di_loop *l, struct t3d_stage_item *item, struct t3d_err *err)
+static int add_inputs(struct t3di_loop *l, struct t3d_sha256 *h, int64_t num, struct t3d_err *err)
+{
+    struct t3d_state s;
+    int r = T3D_OK;
+
+    for (int i = 0; r >= 0 && l->st->inputs && l->st->inputs[i]; i++) {
+        r = t3d_manifest_find_state(l->m, l->st->inputs[i], num, &s, err);
+        if (r >= 0)
+            t3d_sha256_add_str(h, s.key);
+    }
+    return r < 0 ? r : T3D_OK;
+}
+
+static void add_words(struct t3d_sha256 *h, const struct t3d_object *o)
+{
+    t3d_sha256_add_str(h, o->license ? o->license : "");
+    t3d_sha256_add_str(h, o->source ? o->source : "");
+    for (size_t i = 0; i < o->n_captions; i++)
+        t3d_sha256_add_str(h, o->caption[i]);
+}
+
+/* key = SHA-256(parameters' hash, content hash [, keys of inputs] [, licence, source, captions]) */
+static int make_key(struct t3di_loop *l, struct t3d_stage_item *item, struct t3d_err *err)
 {
     const struct t3d_object *o = &item->object;
     struct t3d_sha256 *h;
     char text[2 * 64 + 1];
     int r;
 
-    if (!l->st->words_matter) {
+    if (!l->st->words_matter && !l->st->inputs) {
         int n = snprintf(text, sizeof text, "%s%s", l->params, o->content);
         t3d_sha256_hex(text, (size_t)n, item->key);
         return T3D_OK;
@@ -85,12 +106,11 @@ static int make_key(const struct t3di_loop *l, struct t3d_stage_item *item, stru
         return r;
     t3d_sha256_add(h, l->params, 64);
     t3d_sha256_add_str(h, o->content);
-    t3d_sha256_add_str(h, o->license ? o->license : "");
-    t3d_sha256_add_str(h, o->source ? o->source : "");
-    for (size_t i = 0; i < o->n_captions; i++)
-        t3d_sha256_add_str(h, o->caption[i]);
+    r = add_inputs(l, h, o->num, err);
+    if (l->st->words_matter)
+        add_words(h, o);
     t3d_sha256_end(h, item->key);
-    return T3D_OK;
+    return r;
 }
 
 /* Writes the name of an upstream stage that is not ok into *blocking, or NULL. */
@@ -422,7 +442,7 @@ static int decide_backlog(struct t3di_loop *l, struct t3d_err *err)
 static int wait_busy(struct t3di_loop *l, struct t3d_err *err)
 {
     struct timespec nap = {.tv_nsec = 10000000};
-    int freed, r = t3di_batch_commit(l, err);
+    int freed, r = t3di_release(l, err);
 
     if (r != T3D_OK || l->in_flight)
         return r == T3D_OK ? T3D_RETRY : r;

@@ -49,6 +49,8 @@ struct t3di_loop {
     int ended;
     struct t3di_queue backlog; /* read, to be decided on in their turn */
     struct t3di_queue ready;   /* decided on and claimed */
+    struct t3di_queue held;    /* worked on, waiting for `gather` */
+    size_t weight;             /* of those */
     uint64_t in_flight;
     double reap_due;
     /* results */
@@ -71,6 +73,9 @@ int t3di_choose(struct t3di_loop *l, struct t3di_entry **out, struct t3d_err *er
 int t3di_choose_count(struct t3di_loop *l, struct t3d_err *err) T3D_MUST_CHECK;
 /* Hash of the stage's parameters, and which optional upstream stages bind. */
 int t3di_choose_init(struct t3di_loop *l, struct t3d_err *err) T3D_MUST_CHECK;
+
+/* stage.c. Gather and emit what is held. */
+int t3di_release(struct t3di_loop *l, struct t3d_err *err) T3D_MUST_CHECK;
 
 /* stage_batch.c. Begin the batch if none is open; commit it and hand on its records and rejects. */
 int t3di_batch_begin(struct t3di_loop *l, struct t3d_err *err) T3D_MUST_CHECK;

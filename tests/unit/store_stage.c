@@ -83,6 +83,8 @@ struct trial {
     int die_at; /* kill -9 in the n-th save */
     int saves;
     int version, redo, dry_run, threads, use_stdin;
+    int gather; /* in batches of so many */
+    long long gathered;
     const char *rejects;
 };
 
@@ -94,6 +96,7 @@ static void trial_work(void *ctx, int thread, struct t3d_stage_item *item)
     int n = snprintf(line, sizeof line, "work %lld\n", (long long)item->object.num);
 
     (void)thread;
+    item->weight = 1;
     if (t->nap_us)
         usleep((useconds_t)(t->nap_us * (1 + item->object.num % 3)));
     if (write(t->log, line, (size_t)n) != n)
@@ -117,6 +120,31 @@ static int trial_recall(void *ctx, struct t3d_manifest *m, struct t3d_stage_item
     return T3D_OK;
 }
 
+/* Nobody's transaction is open meanwhile, batches are full or the loop has to wait, the order is
+ * that of the objects. A failure is made of number 13. */
+static int trial_gather(void *ctx, struct t3d_stage_item *const *item, size_t n, struct t3d_err *e)
+{
+    struct trial *t = ctx;
+    struct t3d_manifest *other;
+
+    if (!n || n > (size_t)t->gather || t3d_manifest_open(&other, dir, 0, e) < 0 ||
+        t3d_manifest_begin(other, e) < 0)
+        return t3d_err_set(e, T3D_FAIL, "trial", "a batch of %zu", n);
+    t3d_manifest_rollback(other);
+    t3d_manifest_close(other);
+    for (size_t i = 0; i < n; i++) {
+        if (item[i]->result || (!t->use_stdin && item[i]->object.num < t->gathered))
+            return t3d_err_set(e, T3D_FAIL, "trial", "%s comes late", item[i]->object.uid);
+        t->gathered = item[i]->object.num;
+        item[i]->result = t;
+        if (item[i]->object.num == 13) {
+            item[i]->code = T3D_STATE_FAIL;
+            t3d_err_set(&item[i]->err, T3D_SKIP, "thirteen", "cannot be");
+        }
+    }
+    return T3D_OK;
+}
+
 static int trial_save(void *ctx, struct t3d_manifest *m, struct t3d_stage_item *item,
                       struct t3d_err *e)
 {
@@ -124,6 +152,8 @@ static int trial_save(void *ctx, struct t3d_manifest *m, struct t3d_stage_item *
 
     if (++t->saves == t->die_at)
         kill(getpid(), SIGKILL);
+    if (t->gather && !item->result)
+        return t3d_err_set(e, T3D_FAIL, "trial", "%s was not gathered", item->object.uid);
     return trial_recall(ctx, m, item, e);
 }
 
@@ -137,7 +167,9 @@ static int run(struct trial *t)
                            .format_version = t->version,
                            .work = trial_work,
                            .save = trial_save,
-                           .recall = trial_recall};
+                           .recall = trial_recall,
+                           .gather = t->gather ? trial_gather : NULL,
+                           .batch = (size_t)t->gather};
     struct t3d_common common = {.workspace = dir,
                                 .threads = t->threads ? t->threads : 3,
                                 .redo = t->redo,
@@ -425,6 +457,33 @@ static void killed_runs_are_finished(void **state)
     assert_true(again <= 8 * (20 + 3 * 4));
 }
 
+/* A stage that works in batches does all, in order, once, for any number of threads and kills. */
+static void batches_are_gathered(void **state)
+{
+    int count[OBJECTS];
+    char *out;
+
+    (void)state;
+    for (int threads = 1; threads <= 3; threads++) {
+        struct trial t = {.gather = 7, .threads = threads, .version = threads};
+        remove(in_dir("log"));
+        write_input("in", NULL);
+        t.die_at = 100;
+        assert_int_equal(run_once(&t, threads == 2 ? "in" : NULL, NULL), -SIGKILL);
+        t.die_at = 0;
+        assert_int_equal(run_once(&t, threads == 2 ? "in" : NULL, "out"), T3D_EXIT_PARTIAL);
+        count_work(count);
+        for (int i = 0; i < OBJECTS; i++)
+            if (i % 50 != 3)
+                assert_in_range(count[i], 1, 2);
+        assert_int_equal(run_once(&t, "in", "out"), T3D_EXIT_PARTIAL); /* those that fail */
+        out = text_of("out");
+        assert_null(strstr(out, "\"u13\""));
+        assert_non_null(strstr(out, "\"u14\""));
+        free(out);
+    }
+}
+
 static void signals_stop_and_give_back(void **state)
 {
     struct trial t = {.nap_us = 20000};
@@ -493,6 +552,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(two_runs_share_the_work, set_up, tear_down),
         cmocka_unit_test_setup_teardown(killed_runs_are_finished, set_up, tear_down),
         cmocka_unit_test_setup_teardown(signals_stop_and_give_back, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(batches_are_gathered, set_up, tear_down),
         cmocka_unit_test_setup_teardown(upstream_binds_once_it_has_run, set_up, tear_down),
     };
 
