@@ -38,7 +38,7 @@ ifneq ($(findstring release,$(config)),)
 HARDEN += -D_FORTIFY_SOURCE=2
 endif
 
-PKGS := libpng libjpeg libwebp libdeflate sqlite3 libcjson libcrypto libseccomp
+PKGS := libpng libjpeg libwebp libdeflate sqlite3 libcjson libcrypto libseccomp libcurl
 PKG_CFLAGS := $(shell pkg-config --cflags $(PKGS))
 PKG_LIBS   := $(shell pkg-config --libs $(PKGS))
 OPENMP     := -fopenmp
@@ -63,6 +63,7 @@ UNIT64_SRC := $(sort $(wildcard tests/unit64/*.c))
 NUM_SRC  := $(sort $(wildcard lib/num/*.c lib/num/cpu/*.c lib/num/nocuda/*.c))
 FUZZ_SRC := $(sort $(wildcard tests/fuzz/*.c))
 BENCH_SRC := $(sort $(wildcard tests/bench/*.c))
+AID_SRC  := $(sort $(wildcard tests/serve/*.c))
 TESTS    := $(sort $(wildcard tests/tool/*.t tests/pipe/*.t))
 LONG     := $(sort $(wildcard tests/long/*.t))
 
@@ -76,6 +77,8 @@ LIB64     := $(B)/libt3d64.a
 LIB64_OBJ := $(NUM_SRC:%.c=$(B)/obj64/%.o)
 FUZZERS := $(FUZZ_SRC:tests/fuzz/%.c=$(B)/fuzz/%)
 BENCHES := $(BENCH_SRC:tests/bench/%.c=$(B)/bench/%)
+# Programs that only the tests run.
+AIDS    := $(AID_SRC:tests/serve/%.c=$(B)/aid/%)
 
 # The vector code is compiled once per instruction set and chosen at run time.
 ARCH := $(shell uname -m)
@@ -92,12 +95,13 @@ $(B)/t3d: $(B)/obj/t3d.o $(LIB)
 $(foreach t,$(TOOL_SRC:.c=),$(eval $(B)/t3d-$(notdir $(t)): $(B)/obj/$(t).o $(LIB)))
 
 say = $(if $(V),,@printf '  %-5s %s\n' '$(1)' '$(patsubst build/%,%,$@)';)
-$(TOOLS) $(UNITS) $(BENCHES):
+$(TOOLS) $(UNITS) $(BENCHES) $(AIDS):
 	@mkdir -p $(@D)
 	$(call say,LINK)$(CC) $(LDFLAGS_ALL) -o $@ $(filter %.o %.a,$^) $(if $(filter $(UNITS),$@),-lcmocka) $(LDLIBS_ALL)
 $(filter-out $(UNITS64),$(UNITS)): $(B)/unit/%: $(B)/obj/tests/unit/%.o $(LIB)
 $(UNITS64): $(B)/unit/%64: $(B)/obj64/tests/unit64/%.o $(LIB64) $(LIB)
 $(BENCHES): $(B)/bench/%: $(B)/obj/tests/bench/%.o $(LIB)
+$(AIDS): $(B)/aid/%: $(B)/obj/tests/serve/%.o
 $(FUZZERS): $(B)/fuzz/%: $(B)/obj/tests/fuzz/%.o $(LIB)
 	@mkdir -p $(@D)
 	$(call say,LINK)$(CC) $(LDFLAGS_ALL) -fsanitize=fuzzer -o $@ $^ $(LDLIBS_ALL)
@@ -123,11 +127,11 @@ $(B)/man: $(TOOLS) scripts/make-man
 	$(call say,MAN)scripts/make-man $(B)
 
 # --- checks -------------------------------------------------------------------------
-units: $(UNITS)
-check: all $(UNITS)
+units: $(UNITS) $(AIDS)
+check: all $(UNITS) $(AIDS)
 	@T3D_BUILD="$(CURDIR)/$(B)" PATH="$(CURDIR)/$(B):$$PATH" CMOCKA_MESSAGE_OUTPUT=TAP \
 	    prove -j2 --timer --merge --exec scripts/run-test $(UNITS) $(TESTS)
-check-long: all
+check-long: all $(AIDS)
 	@T3D_BUILD="$(CURDIR)/$(B)" PATH="$(CURDIR)/$(B):$$PATH" CC="$(CC)" \
 	    prove --timer --merge --exec scripts/run-test $(LONG)
 lint: all check-headers
@@ -137,7 +141,7 @@ check-headers:
 	    $(CC) $(CPPFLAGS_ALL) -std=c17 $(WARN) -fsyntax-only -x c - || \
 	    { echo "not self-contained: $$h"; exit 1; }; done
 fuzzers: $(FUZZERS)
-benches: $(BENCHES)
+benches: $(BENCHES) $(AIDS)
 demo: all
 	@T3D_BUILD="$(CURDIR)/$(B)" PATH="$(CURDIR)/$(B):$$PATH" examples/demo.sh
 bench: all
