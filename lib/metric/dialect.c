@@ -1,0 +1,273 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "metric/dialect.h"
+
+#include <math.h>
+
+#include "base/opt.h"
+#include "metric/distance.h"
+
+/* What a row of the table computes. */
+enum what {
+    CD_L1,
+    CD_SUM,
+    CD_SQ_SUM,
+    CD_SQ_HALF,
+    CD_L1_X10,
+    CD_L1_X1E3,
+    CD_SQ_SUM_X1E3,
+    ACCURACY,
+    COMPLETENESS,
+    F_SCORE, /* + index of the threshold */
+    F_SCORE_END = F_SCORE + T3D_N_TAUS,
+    F_STRICT, /* + index of the threshold, d < tau, in percent */
+    F_STRICT_END = F_STRICT + T3D_N_TAUS,
+    F_AUC,
+    PRECISION,
+    RECALL,
+    HAUSDORFF,
+    HD95,
+    NORMAL_ABS,
+    NORMAL_SIGNED,
+    NORMAL_LOSS,
+    OTHER
+};
+
+#define POINTS(family, name, better, on, what)                                                     \
+    {                                                                                              \
+        family, name, T3D_METRIC_POINTS, better, on, NAN, NULL, what                               \
+    }
+
+const struct t3d_metric t3d_metrics[] = {
+    POINTS("chamfer", "cd-l1", T3D_LOWER, 1, CD_L1),
+    {"chamfer", "cd-sq-sum", T3D_METRIC_POINTS, T3D_LOWER, 1, .002, "< 0.002", CD_SQ_SUM},
+    POINTS("chamfer", "cd-sum", T3D_LOWER, 0, CD_SUM),
+    POINTS("chamfer", "cd-sq-half", T3D_LOWER, 0, CD_SQ_HALF),
+    POINTS("chamfer", "occnet-x10", T3D_LOWER, 0, CD_L1_X10),
+    POINTS("chamfer", "pcn-l1-x1e3", T3D_LOWER, 0, CD_L1_X1E3),
+    POINTS("chamfer", "pcn-l2-x1e3", T3D_LOWER, 0, CD_SQ_SUM_X1E3),
+    POINTS("chamfer", "accuracy", T3D_LOWER, 1, ACCURACY),
+    POINTS("chamfer", "completeness", T3D_LOWER, 1, COMPLETENESS),
+    {"f-score", "1pct", T3D_METRIC_POINTS, T3D_HIGHER, 1, .90, "> 0.90", F_SCORE + 1},
+    POINTS("f-score", "0.5pct", T3D_HIGHER, 1, F_SCORE),
+    POINTS("f-score", "2pct", T3D_HIGHER, 1, F_SCORE + 2),
+    POINTS("f-score", "5pct", T3D_HIGHER, 0, F_SCORE + 3),
+    POINTS("f-score", "abs.01", T3D_HIGHER, 0, F_SCORE + 4),
+    POINTS("f-score", "percent-strict-abs.01", T3D_HIGHER, 0, F_STRICT + 4),
+    POINTS("f-score", "auc5pct", T3D_HIGHER, 1, F_AUC),
+    POINTS("f-score", "precision-1pct", T3D_HIGHER, 1, PRECISION),
+    POINTS("f-score", "recall-1pct", T3D_HIGHER, 1, RECALL),
+    POINTS("hausdorff", "max", T3D_LOWER, 1, HAUSDORFF),
+    POINTS("hausdorff", "hd95", T3D_LOWER, 1, HD95),
+    POINTS("normal-consistency", "abs", T3D_HIGHER, 1, NORMAL_ABS),
+    POINTS("normal-consistency", "signed", T3D_HIGHER, 1, NORMAL_SIGNED),
+    POINTS("normal-consistency", "pytorch3d-loss", T3D_LOWER, 0, NORMAL_LOSS),
+};
+const int t3d_n_metrics = T3D_COUNT(t3d_metrics);
+_Static_assert(T3D_COUNT(t3d_metrics) <= T3D_METRICS_MAX, "raise T3D_METRICS_MAX");
+
+#define NEEDS_MODEL "needs a checkpoint: t3d evaluate --checkpoint FILE"
+
+const struct t3d_metric_absent t3d_metrics_absent[] = {
+    {"lpips", "lpips:vgg", "< 0.10", "needs the weights of VGG-16: t3d fetch weights lpips-vgg"},
+    {"clip-score", "clip-score:vit-b-32:raw", "> 0.30",
+     "needs captions and the weights of CLIP: t3d fetch weights clip-vit-b-32"},
+    {"r-precision", "r-precision", NULL,
+     "needs captions and the weights of CLIP: t3d fetch weights clip-vit-b-32"},
+    {"view-consistency", "view-consistency:warp-l1:ring16", "> 0.95", NEEDS_MODEL},
+    {"caption-accuracy", "caption-accuracy", NULL, NEEDS_MODEL},
+    {"cost", "cost", NULL, NEEDS_MODEL},
+};
+const int t3d_n_metrics_absent = T3D_COUNT(t3d_metrics_absent);
+
+/* --- choosing --- */
+
+static int matches(const char *word, const char *family, const char *dialect)
+{
+    size_t n = strlen(family);
+
+    if (strncmp(word, family, n) != 0)
+        return 0;
+    return word[n] == 0 || (dialect && word[n] == ':' && strcmp(word + n + 1, dialect) == 0);
+}
+
+static int choose_word(struct t3d_metric_choice *c, const char *word)
+{
+    int all = strcmp(word, "all") == 0, bare = strchr(word, ':') == NULL, found = 0;
+
+    for (int i = 0; i < t3d_n_metrics; i++) {
+        const struct t3d_metric *m = &t3d_metrics[i];
+        if (!all && !matches(word, m->family, m->dialect))
+            continue;
+        c->on[i] |= m->by_default || !bare;
+        found = 1;
+    }
+    for (int i = 0; i < t3d_n_metrics_absent; i++)
+        if (all || matches(word, t3d_metrics_absent[i].family, NULL) ||
+            strcmp(word, t3d_metrics_absent[i].id) == 0)
+            c->absent[i] = (unsigned char)(found = 1);
+    return found;
+}
+
+/* The families, each once, for messages. */
+static void list_families(char *out, size_t size)
+{
+    size_t n = 0;
+
+    out[0] = 0;
+    for (int i = 0; i < t3d_n_metrics + t3d_n_metrics_absent; i++) {
+        const char *f = i < t3d_n_metrics ? t3d_metrics[i].family
+                                          : t3d_metrics_absent[i - t3d_n_metrics].family;
+        if (i > 0 && i < t3d_n_metrics && strcmp(f, t3d_metrics[i - 1].family) == 0)
+            continue;
+        n += (size_t)snprintf(out + n, size - n, "%s%s", n ? " " : "", f);
+        if (n >= size)
+            return;
+    }
+}
+
+static void list_dialects(char *out, size_t size, const char *family, size_t n_family)
+{
+    size_t n = 0;
+
+    out[0] = 0;
+    for (int i = 0; i < t3d_n_metrics && n < size; i++)
+        if (strncmp(t3d_metrics[i].family, family, n_family) == 0 &&
+            t3d_metrics[i].family[n_family] == 0)
+            n += (size_t)snprintf(out + n, size - n, "%s%s", n ? " " : "", t3d_metrics[i].dialect);
+}
+
+int t3d_metrics_choose(struct t3d_metric_choice *c, const char *const *word, size_t n,
+                       struct t3d_err *err)
+{
+    char list[400], buf[64];
+
+    *c = (struct t3d_metric_choice){0};
+    for (size_t i = 0; i < n; i++) {
+        const char *colon = strchr(word[i], ':'), *guess;
+        if (choose_word(c, word[i]))
+            continue;
+        if (colon) {
+            list_dialects(list, sizeof list, word[i], (size_t)(colon - word[i]));
+            if (*list)
+                return t3d_err_set(err, T3D_USAGE, "usage", "--metrics: no dialect '%s': one of %s",
+                                   word[i], list);
+        }
+        list_families(list, sizeof list);
+        guess = t3d_did_you_mean(word[i], list, buf, sizeof buf);
+        return t3d_err_set(
+            err, T3D_USAGE, "usage", "--metrics: no metric '%s'%s%s%s: all, or of %s", word[i],
+            guess ? " (did you mean '" : "", guess ? guess : "", guess ? "'?)" : "", list);
+    }
+    return T3D_OK;
+}
+
+int t3d_metrics_need(const struct t3d_metric_choice *c, enum t3d_metric_kind kind)
+{
+    for (int i = 0; i < t3d_n_metrics; i++)
+        if (c->on[i] && t3d_metrics[i].kind == kind)
+            return 1;
+    return 0;
+}
+
+/* --- targets --- */
+
+double t3d_metric_target(const struct t3d_metric *m, const char *id)
+{
+    const char *rest = id + strlen(m->family) + 1 + strlen(m->dialect);
+
+    return strcmp(rest, m->kind == T3D_METRIC_POINTS ? ":ref-bbox1:n100000"
+                        : m->kind == T3D_METRIC_EMD  ? ":ref-bbox1:n2048"
+                                                     : "") == 0
+               ? m->target
+               : NAN;
+}
+
+/* --- values --- */
+
+static double mean(const struct t3d_one_way *w)
+{
+    return w->sum / (double)w->n;
+}
+
+static double mean_square(const struct t3d_one_way *w)
+{
+    return w->sum_squares / (double)w->n;
+}
+
+static double harmonic(double p, double r)
+{
+    return p + r > 0 ? 2 * p * r / (p + r) : 0;
+}
+
+static double f_score(const struct t3d_distances *d, int k)
+{
+    return harmonic((double)d->pred.within[k] / (double)d->pred.n,
+                    (double)d->ref.within[k] / (double)d->ref.n);
+}
+
+static double f_strict(const struct t3d_distances *d, int k)
+{
+    return 100 * harmonic((double)d->pred.below[k] / (double)d->pred.n,
+                          (double)d->ref.below[k] / (double)d->ref.n);
+}
+
+static double normals(const struct t3d_distances *d, int what)
+{
+    double pred, ref;
+
+    if (!d->pred.n_cos || !d->ref.n_cos)
+        return NAN;
+    pred = (what == NORMAL_SIGNED ? d->pred.sum_cos : d->pred.sum_abs_cos) / (double)d->pred.n_cos;
+    ref = (what == NORMAL_SIGNED ? d->ref.sum_cos : d->ref.sum_abs_cos) / (double)d->ref.n_cos;
+    return what == NORMAL_LOSS ? 2 - pred - ref : .5 * (pred + ref);
+}
+
+static double chamfer(const struct t3d_distances *d, int what)
+{
+    double l1 = mean(&d->pred) + mean(&d->ref), l2 = mean_square(&d->pred) + mean_square(&d->ref);
+
+    switch (what) {
+    case CD_L1:
+        return .5 * l1;
+    case CD_SUM:
+        return l1;
+    case CD_SQ_SUM:
+        return l2;
+    case CD_SQ_HALF:
+        return .5 * l2;
+    case CD_L1_X10:
+        return 5 * l1;
+    case CD_L1_X1E3:
+        return 500 * l1;
+    case CD_SQ_SUM_X1E3:
+        return 1000 * l2;
+    case ACCURACY:
+        return mean(&d->pred);
+    default:
+        return mean(&d->ref);
+    }
+}
+
+double t3d_metric_of_points(const struct t3d_metric *m, const struct t3d_distances *d)
+{
+    if (m->what <= COMPLETENESS)
+        return chamfer(d, m->what);
+    if (m->what >= F_SCORE && m->what < F_SCORE_END)
+        return f_score(d, m->what - F_SCORE);
+    if (m->what >= F_STRICT && m->what < F_STRICT_END)
+        return f_strict(d, m->what - F_STRICT);
+    switch (m->what) {
+    case F_AUC:
+        return d->f_auc;
+    case PRECISION:
+        return (double)d->pred.within[1] / (double)d->pred.n;
+    case RECALL:
+        return (double)d->ref.within[1] / (double)d->ref.n;
+    case HAUSDORFF:
+        return fmax(d->pred.most, d->ref.most);
+    case HD95:
+        return fmax(d->pred.q95, d->ref.q95);
+    default:
+        return normals(d, m->what);
+    }
+}

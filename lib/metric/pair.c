@@ -1,0 +1,134 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "metric/pair.h"
+
+#include <math.h>
+
+#include "geom/surface.h"
+
+enum { STREAM_PRED = 1, STREAM_REF = 2 };
+
+/* One side as points: a cloud's own, or a sample of the mesh. */
+struct sample {
+    struct t3d_points points;
+    float (*point)[3], (*normal)[3]; /* owned */
+    double area;                     /* of a mesh, in the file's units; 0 for a cloud */
+};
+
+struct pair {
+    const struct t3d_pair_options *o;
+    const char *uid;
+    struct t3d_shape *pred, *ref;
+    struct sample sample_pred, sample_ref;
+    double scale, edge;
+};
+
+static void free_sample(struct sample *s)
+{
+    free(s->point);
+    free(s->normal);
+    *s = (struct sample){0};
+}
+
+static int sample_mesh(struct sample *s, const struct pair *p, const struct t3d_shape *shape,
+                       uint64_t stream, struct t3d_err *err)
+{
+    uint32_t n = p->o->n_points, *triangle = malloc(n * sizeof *triangle);
+    struct t3d_surface *f = NULL;
+    int r = t3d_surface_new(&f, &shape->scene, err);
+
+    s->point = malloc(n * sizeof *s->point);
+    s->normal = malloc(n * sizeof *s->normal);
+    if (r == T3D_OK && (!s->point || !s->normal || !triangle))
+        r = t3d_err_nomem(err, "the samples of a surface");
+    if (r == T3D_OK) {
+        s->area = t3d_surface_area(f);
+        t3d_surface_sample(f, p->o->seed, p->uid, stream, 0, n, s->point, triangle, p->o->threads);
+        for (uint32_t i = 0; i < n; i++)
+            t3d_triangle_normal(&shape->scene, triangle[i], s->normal[i]);
+        s->points = (struct t3d_points){n, s->point, s->normal};
+    }
+    t3d_surface_free(f);
+    free(triangle);
+    return r;
+}
+
+static int take_points(struct sample *s, const struct pair *p, const struct t3d_shape *shape,
+                       uint64_t stream, struct t3d_err *err)
+{
+    if (!shape->is_cloud)
+        return sample_mesh(s, p, shape, stream, err);
+    s->points = shape->points;
+    return T3D_OK;
+}
+
+/* "n100000", "points" for clouds as given, or both. */
+static void describe_points(const struct pair *p, char *out, size_t size)
+{
+    char n[24];
+
+    snprintf(n, sizeof n, "n%u", p->o->n_points);
+    snprintf(out, size, "%s", p->pred->is_cloud && p->ref->is_cloud ? "points" : n);
+    if (p->pred->is_cloud != p->ref->is_cloud)
+        snprintf(out, size, "%s-points", n);
+}
+
+static void put(struct t3d_pair_result *out, int i, double value, const struct pair *p,
+                const char *points)
+{
+    const struct t3d_metric *m = &t3d_metrics[i];
+
+    if (isnan(value))
+        return;
+    out->value[i] = value;
+    snprintf(out->id[i], sizeof out->id[i], "%s:%s:%s:%s", m->family, m->dialect, p->o->frame_name,
+             points);
+}
+
+static int points_metrics(struct t3d_pair_result *out, const struct pair *p, struct t3d_err *err)
+{
+    const struct t3d_distance_options o = {p->scale, p->edge, p->o->threads};
+    struct t3d_distances d;
+    char points[32];
+    int r = t3d_distances(&d, &p->sample_pred.points, &p->sample_ref.points, &o, err);
+
+    if (r < 0)
+        return r;
+    describe_points(p, points, sizeof points);
+    for (int i = 0; i < t3d_n_metrics; i++)
+        if (p->o->choice.on[i] && t3d_metrics[i].kind == T3D_METRIC_POINTS)
+            put(out, i, t3d_metric_of_points(&t3d_metrics[i], &d), p, points);
+    return T3D_OK;
+}
+
+static int measure(struct t3d_pair_result *out, struct pair *p, struct t3d_err *err)
+{
+    int r = t3d_frame_apply(p->o->frame, p->pred, p->ref, &p->scale, &p->edge, err);
+
+    if (r == T3D_OK)
+        r = take_points(&p->sample_pred, p, p->pred, STREAM_PRED, err);
+    if (r == T3D_OK)
+        r = take_points(&p->sample_ref, p, p->ref, STREAM_REF, err);
+    if (r == T3D_OK && t3d_metrics_need(&p->o->choice, T3D_METRIC_POINTS))
+        r = points_metrics(out, p, err);
+    return r;
+}
+
+static void clear(struct t3d_pair_result *out)
+{
+    memset(out, 0, sizeof *out);
+    for (int i = 0; i < T3D_METRICS_MAX; i++)
+        out->value[i] = out->floor[i] = NAN;
+}
+
+int t3d_pair_shapes(struct t3d_pair_result *out, const struct t3d_pair_options *o, const char *uid,
+                    struct t3d_shape *pred, struct t3d_shape *ref, struct t3d_err *err)
+{
+    struct pair p = {.o = o, .uid = uid, .pred = pred, .ref = ref};
+    int r;
+
+    clear(out);
+    r = measure(out, &p, err);
+    free_sample(&p.sample_pred);
+    free_sample(&p.sample_ref);
+    return r;
+}

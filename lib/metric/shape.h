@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* metric/shape.h -- a mesh or a point cloud from a file, and the frame in which two are compared.
+ */
+#ifndef T3D_METRIC_SHAPE_H
+#define T3D_METRIC_SHAPE_H
+
+#include <stdint.h>
+
+#include "base/err.h"
+#include "geom/import.h"
+#include "metric/distance.h"
+
+extern const char t3d_shape_endings[]; /* "glb gltf obj ply stl off npy" */
+
+/* A .ply without faces and an .npy of shape (n, 3) are clouds, whose points are used as given;
+ * everything else is a mesh. */
+struct t3d_shape {
+    int is_cloud;
+    struct t3d_scene scene;   /* of a mesh; borrowed from what is opened below */
+    struct t3d_points points; /* of a cloud */
+    double lo[3], hi[3];      /* box of the points, or of the vertices that triangles use */
+    double radius;            /* of the bounding sphere about the box's centre */
+    /* the module's */
+    struct t3d_imported imported;
+    float (*own)[3];
+};
+
+/* thread: of the importer. flags: enum t3d_read_flag. T3D_SKIP with the reader's reason;
+ * "non-finite" when a position is no finite number, "no-triangles", "no-points", "bad-npy",
+ * "no-extent" when the box is a single point. */
+int t3d_shape_open(struct t3d_shape *s, struct t3d_importer *importer, int thread, const char *path,
+                   unsigned flags, struct t3d_err *err) T3D_MUST_CHECK;
+void t3d_shape_close(struct t3d_shape *s);
+
+/* Names of --normalize, for the option table. */
+enum t3d_frame_kind {
+    T3D_FRAME_NONE,        /* as stored */
+    T3D_FRAME_REF_BBOX1,   /* longest edge of the reference's box is 1 */
+    T3D_FRAME_REF_DIAG1,   /* diagonal of the reference's box is 1 */
+    T3D_FRAME_REF_SPHERE1, /* radius of the reference's bounding sphere is 1 */
+    T3D_FRAME_REF_CUBE2,   /* longest edge of the reference's box is 2: within [-1, 1]^3 */
+    T3D_FRAME_SELF_BBOX1   /* each by its own box: centre to the origin, longest edge 1 */
+};
+extern const char t3d_frame_names[];
+int t3d_frame_find(const char *name); /* -1 = unknown */
+
+/* Distances in files' units times *scale are normalised ones; *edge is the longest edge of the
+ * reference, normalised. T3D_FRAME_SELF_BBOX1 moves both shapes (copies of their positions). */
+int t3d_frame_apply(enum t3d_frame_kind kind, struct t3d_shape *pred, struct t3d_shape *ref,
+                    double *scale, double *edge, struct t3d_err *err) T3D_MUST_CHECK;
+
+#endif
