@@ -171,18 +171,16 @@ void t3di_vertical(uint8_t *out, const uint8_t *in, size_t stride, size_t n, con
     }
 }
 
-/* Rows of h, stride bytes apart, to out rows of part->w pixels, with T3DI_RESIZE_SLACK bytes behind
- * the last. Input rows near the end of the picture are copied, so that vectors do not read behind
- * it; so are all when w is tiny. */
+/* Rows of w pixels to rows of part->w pixels. Input rows near the end of the picture are copied, so
+ * that vectors do not read behind it; so are all when w is tiny. */
 static int resize_rows(uint8_t *out, const uint8_t *in, uint32_t w, uint32_t h, int channels,
-                       const struct t3d_resize_part *part, struct t3d_arena *a)
+                       const struct t3di_taps *taps, uint32_t n, struct t3d_arena *a)
 {
     t3di_horizontal_fn *pass = t3d_isa() >= T3D_ISA_AVX2 ? t3di_horizontal_avx2 : t3di_horizontal;
-    size_t stride = (size_t)w * (size_t)channels, out_stride = (size_t)part->w * (size_t)channels;
+    size_t stride = (size_t)w * (size_t)channels, out_stride = (size_t)n * (size_t)channels;
     uint8_t *copy = t3d_alloc(a, stride + T3DI_RESIZE_SLACK, 4);
-    struct t3di_taps taps;
 
-    if (!copy || make_taps(&taps, w, part->whole_w, part->x, part->w, part, a) < 0)
+    if (!copy)
         return -1;
     for (uint32_t y = 0; y < h; y += 4) {
         const uint8_t *from[4];
@@ -198,69 +196,103 @@ static int resize_rows(uint8_t *out, const uint8_t *in, uint32_t w, uint32_t h, 
                 memcpy(copy + (stride + T3DI_RESIZE_SLACK) * r, in + stride * row, stride);
             }
         }
-        pass(to, from, part->w, channels, &taps);
+        pass(to, from, n, channels, taps);
     }
     return 0;
 }
 
-static void resize_columns(uint8_t *out, const uint8_t *in, size_t stride,
-                           const struct t3di_taps *taps, const struct t3d_resize_part *part)
+/* Rows of n bytes, stride apart, to rows of n bytes. */
+static void resize_columns(uint8_t *out, const uint8_t *in, size_t stride, size_t n,
+                           const struct t3di_taps *taps, uint32_t rows)
 {
     t3di_vertical_fn *pass = t3d_isa() >= T3D_ISA_AVX2 ? t3di_vertical_avx2 : t3di_vertical;
 
-    for (uint32_t y = 0; y < part->h; y++)
-        pass(out + stride * y, in + stride * taps->first[y], stride, stride,
-             taps->k + taps->width * y, taps->count[y]);
-}
-
-static void copy_columns(uint8_t *out, const uint8_t *in, uint32_t w, uint32_t rows, size_t c,
-                         const struct t3d_resize_part *part)
-{
     for (uint32_t y = 0; y < rows; y++)
-        memcpy(out + (size_t)part->w * c * y, in + ((size_t)w * y + part->x) * c,
-               (size_t)part->w * c);
+        pass(out + n * y, in + stride * taps->first[y], stride, n, taps->k + taps->width * y,
+             taps->count[y]);
 }
 
-/* The input rows that the part is made of. */
-static void span(uint32_t *first, uint32_t *last, const struct t3di_taps *taps, uint32_t n)
+/* The inputs [first, last) that one axis of the part is made of, and how; taps then count from
+ * first. An axis that keeps its size has no taps. */
+struct axis {
+    uint32_t first, last;
+    int resized;
+    struct t3di_taps taps;
+};
+
+static int make_axis(struct axis *x, uint32_t in, uint32_t out, uint32_t from, uint32_t n,
+                     const struct t3d_resize_part *part, struct t3d_arena *a)
 {
-    *first = taps->first[0];
-    *last = 0;
+    *x = (struct axis){.first = from, .last = from + n, .resized = in != out};
+    if (!x->resized)
+        return 0;
+    if (make_taps(&x->taps, in, out, from, n, part, a) < 0)
+        return -1;
+    x->first = in;
+    x->last = 0;
     for (uint32_t i = 0; i < n; i++) {
-        *first = T3D_MIN(*first, taps->first[i]);
-        *last = T3D_MAX(*last, taps->first[i] + taps->count[i]);
+        x->first = T3D_MIN(x->first, x->taps.first[i]);
+        x->last = T3D_MAX(x->last, x->taps.first[i] + x->taps.count[i]);
     }
+    for (uint32_t i = 0; i < n; i++)
+        x->taps.first[i] -= x->first;
+    return 0;
+}
+
+static int columns_go_first(const struct t3d_resize_part *part, uint32_t w, uint32_t h)
+{
+    int64_t down = (int64_t)h - part->whole_h, across = (int64_t)w - part->whole_w;
+
+    return part->pillow13 && down > 0 && down > 2 * across;
+}
+
+/* The inputs that take part, as rows without gaps, in the arena (or where they are). */
+static const uint8_t *cut(const uint8_t *in, uint32_t w, const struct axis *x, const struct axis *y,
+                          size_t c, struct t3d_arena *a)
+{
+    size_t n = (size_t)(x->last - x->first) * c;
+    uint8_t *copy;
+
+    in += (size_t)w * c * y->first;
+    if (x->last - x->first == w)
+        return in;
+    copy = t3d_alloc_raw(a, n, y->last - y->first);
+    for (uint32_t i = 0; copy && i < y->last - y->first; i++)
+        memcpy(copy + n * i, in + ((size_t)w * i + x->first) * c, n);
+    return copy;
 }
 
 static int run(uint8_t *out, const uint8_t *in, uint32_t w, uint32_t h, int channels,
                const struct t3d_resize_part *part, struct t3d_arena *a)
 {
-    size_t c = (size_t)channels, stride = (size_t)part->w * c;
-    uint32_t first = part->y, last = part->y + part->h;
-    int across = part->whole_w != w, down = part->whole_h != h, cut = part->w != w;
-    struct t3di_taps taps;
-    uint8_t *rows = out;
+    struct axis x, y;
+    size_t c = (size_t)channels, n;
+    uint32_t rows;
+    uint8_t *half = out;
+    int first;
 
-    if (down) {
-        if (make_taps(&taps, h, part->whole_h, part->y, part->h, part, a) < 0)
-            return -1;
-        span(&first, &last, &taps, part->h);
-        for (uint32_t y = 0; y < part->h; y++)
-            taps.first[y] -= first;
-    }
-    in += (size_t)w * c * first;
-    if (down && (across || cut))
-        rows = t3d_alloc_raw(a, stride * (last - first), 1);
-    if (!rows)
+    if (make_axis(&x, w, part->whole_w, part->x, part->w, part, a) < 0 ||
+        make_axis(&y, h, part->whole_h, part->y, part->h, part, a) < 0)
         return -1;
-    if (across) {
-        if (resize_rows(rows, in, w, last - first, channels, part, a) < 0)
-            return -1;
-    } else if (cut || !down) {
-        copy_columns(rows, in, w, last - first, c, part);
+    first = columns_go_first(part, w, h);
+    in = cut(in, w, &x, &y, c, a);
+    w = x.last - x.first;
+    rows = y.last - y.first;
+    n = (size_t)T3D_MAX(w, part->w) * c * T3D_MAX(rows, part->h);
+    if (x.resized && y.resized)
+        half = t3d_alloc_raw(a, n, 1);
+    if (!in || !half)
+        return -1;
+    if (x.resized && y.resized && first) {
+        resize_columns(half, in, w * c, w * c, &y.taps, part->h);
+        return resize_rows(out, half, w, part->h, channels, &x.taps, part->w, a);
     }
-    if (down)
-        resize_columns(out, across || cut ? rows : in, stride, &taps, part);
+    if (x.resized && resize_rows(half, in, w, rows, channels, &x.taps, part->w, a) < 0)
+        return -1;
+    if (y.resized)
+        resize_columns(out, x.resized ? half : in, part->w * c, part->w * c, &y.taps, part->h);
+    if (!x.resized && !y.resized)
+        memcpy(out, in, (size_t)part->w * part->h * c);
     return 0;
 }
 

@@ -25,7 +25,9 @@ int t3d_resize(uint8_t *out, uint32_t ow, uint32_t oh, const uint8_t *in, uint32
 struct t3d_resize_part {
     uint32_t whole_w, whole_h, x, y, w, h;
     enum t3d_filter filter;
-    int torch; /* torch's 8-bit antialiased resize: the same with coefficients of 16 bits */
+    int torch;    /* torch's 8-bit antialiased resize: the same with coefficients of 16 bits */
+    int pillow13; /* columns go first when h shrinks by more than twice what w shrinks, as Pillow 13
+                     has it (9.4 does not) */
 };
 int t3d_resize_part(uint8_t *out, const struct t3d_resize_part *part, const uint8_t *in, uint32_t w,
                     uint32_t h, int channels, struct t3d_arena *scratch,

@@ -113,7 +113,8 @@ static struct t3d_resize_part plan_part(const struct t3d_preprocess *p, uint32_t
                                    .w = p->size,
                                    .h = p->size,
                                    .filter = p->filter,
-                                   .torch = p->recipe == T3D_RECIPE_HF_FAST};
+                                   .torch = p->recipe == T3D_RECIPE_HF_FAST,
+                                   .pillow13 = p->recipe != T3D_RECIPE_HF_FAST};
 
     if (p->mode == T3D_RESIZE_SQUASH)
         return part;
