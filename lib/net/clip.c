@@ -42,6 +42,7 @@ static void free_clip(void *state)
 
     for (int i = 0; i < T3DI_CLIP_GRAPHS; i++)
         t3d_graph_free(c->graph[i].g);
+    t3d_pool_free(c->pool);
     t3d_clip_tokenizer_free(c->tokenizer);
     t3di_weights_close(&c->weights);
     free(c);
@@ -129,6 +130,8 @@ static int open_clip(struct t3d_encoder *e, const struct t3di_folder *f, struct 
         return r;
     c->max_batch = batch_for(&c->config, e->options.batch);
     r = t3di_clip_load(c, f->path, e->options.threads, err);
+    if (r == T3D_OK)
+        r = t3di_weights_pool(&c->weights, &c->pool, err);
     if (r == T3D_OK)
         describe(e);
     if (r == T3D_OK && c->config.text.present)

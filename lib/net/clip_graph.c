@@ -156,7 +156,7 @@ static int build(struct t3di_clip_graph *to, struct t3d_encoder *e, struct t3d_e
 {
     const struct t3di_clip *c = e->state;
     int image = to->kind == T3DI_CLIP_IMAGE, savings = !e->options.no_savings, r;
-    struct builder b = {.g = t3d_graph_new(e->backend, e->options.threads),
+    struct builder b = {.g = t3d_device_graph(&e->device, e->options.threads),
                         .tower = image ? &c->config.image : &c->config.text,
                         .w = image ? &c->image : &c->text,
                         .batch = to->batch,
@@ -167,6 +167,7 @@ static int build(struct t3di_clip_graph *to, struct t3d_encoder *e, struct t3d_e
     if (!b.g)
         return t3d_err_nomem(err, "a network");
     to->g = b.g;
+    t3d_graph_use_pool(b.g, c->pool);
     t3d_graph_scope(b.g, "%s", b.name);
     if (image)
         image_graph(to, &b, c, savings);
@@ -178,7 +179,6 @@ static int build(struct t3di_clip_graph *to, struct t3d_encoder *e, struct t3d_e
         t3d_graph_free(b.g);
         *to = (struct t3di_clip_graph){0};
     }
-    t3di_weights_release_pages(&c->weights);
     return r;
 }
 

@@ -70,7 +70,8 @@ struct t3di_clip {
     struct t3di_weights weights;
     struct t3di_clip_weights image, text;
     struct t3d_clip_tokenizer *tokenizer;
-    int64_t max_batch; /* of pictures */
+    struct t3d_pool *pool; /* of packed weights */
+    int64_t max_batch;     /* of pictures */
     struct t3di_clip_graph graph[T3DI_CLIP_GRAPHS];
     uint64_t clock;
 };

@@ -83,10 +83,7 @@ static int check_options(struct t3d_encoder *e, struct t3d_err *err)
                            "threads %d and batch %d must not be negative", o->threads, o->batch);
     if (o->threads == 0)
         o->threads = t3d_cpu_count();
-    if (o->device && strcmp(o->device, "cpu") != 0)
-        return t3d_err_set(err, T3D_USAGE, "no-device",
-                           "the encoders of this build run on the CPU, not on '%s'", o->device);
-    return T3D_OK;
+    return t3d_device_parse(&e->device, o->device, err);
 }
 
 static int choose(struct t3d_encoder *e, const struct t3di_folder *f, struct t3d_err *err)

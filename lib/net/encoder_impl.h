@@ -11,7 +11,7 @@
 
 #include "base/arena.h"
 #include "net/encoder.h"
-#include "num/graph.h"
+#include "num/device.h"
 
 /* A folder being opened. */
 struct t3di_folder {
@@ -50,7 +50,7 @@ struct t3d_encoder {
     const struct t3di_encoder_family *family;
     struct t3d_encoder_info info;
     struct t3d_encoder_options options; /* threads is a number */
-    enum t3d_backend backend;
+    struct t3d_device device;
     const char *path;
     struct t3d_arena arena; /* notes, names */
     struct t3di_note *first_note, *last_note;

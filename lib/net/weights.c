@@ -84,16 +84,26 @@ void t3di_weights_close(struct t3di_weights *w)
     *w = (struct t3di_weights){0};
 }
 
-void t3di_weights_release_pages(const struct t3di_weights *w)
+static int add_mapping(struct t3d_pool *pool, const struct t3d_blob *b)
 {
-    for (size_t i = 0; i < w->safetensors.n_blobs; i++) {
-        const struct t3d_blob *b = &w->safetensors.blob[i];
+    if (!b->map)
+        return T3D_OK;
+    madvise(b->map, b->size, MADV_DONTNEED); /* only a wish */
+    return t3d_pool_add_mapping(pool, b->data, b->size);
+}
 
-        if (b->map)
-            madvise(b->map, b->size, MADV_DONTNEED);
-    }
-    if (w->pickle.blob.map)
-        madvise(w->pickle.blob.map, w->pickle.blob.size, MADV_DONTNEED);
+int t3di_weights_pool(const struct t3di_weights *w, struct t3d_pool **pool, struct t3d_err *err)
+{
+    int r = T3D_OK;
+
+    *pool = t3d_pool_new();
+    if (!*pool)
+        return t3d_err_nomem(err, w->path);
+    for (size_t i = 0; i < w->safetensors.n_blobs && r == T3D_OK; i++)
+        r = add_mapping(*pool, &w->safetensors.blob[i]);
+    if (r == T3D_OK)
+        r = add_mapping(*pool, &w->pickle.blob);
+    return r < 0 ? t3d_err_nomem(err, w->path) : T3D_OK;
 }
 
 /* --- one tensor ------------------------------------------------------------------------------- */

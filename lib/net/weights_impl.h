@@ -12,7 +12,7 @@
 
 #include "base/arena.h"
 #include "base/hash.h"
-#include "num/op.h"
+#include "num/graph.h"
 #include "store/pickle.h"
 #include "store/safetensors.h"
 
@@ -52,7 +52,9 @@ const float *t3di_weights_take(struct t3di_weights *w, struct t3d_shape shape, c
 int t3di_weights_finish(struct t3di_weights *w, int (*ignore)(const char *name),
                         struct t3d_err *err) T3D_MUST_CHECK;
 
-/* The mapped pages may go: what is needed again is read again. */
-void t3di_weights_release_pages(const struct t3di_weights *w);
+/* A pool for the graphs that use these weights. The file's pages are let go: what is needed again
+ * is read again, so that a network is in memory once. */
+int t3di_weights_pool(const struct t3di_weights *w, struct t3d_pool **pool,
+                      struct t3d_err *err) T3D_MUST_CHECK;
 
 #endif
