@@ -184,6 +184,29 @@ static int64_t read_text(uint32_t **out, const char *text, size_t size, struct t
     return m;
 }
 
+int t3d_clip_words(const char *text, size_t size,
+                   int (*each)(void *ctx, const char *word, size_t n, struct t3d_err *err),
+                   void *ctx, struct t3d_arena *a, struct t3d_err *err)
+{
+    uint32_t *c;
+    int64_t n = read_text(&c, text, size, a);
+    char *word = n < 0 ? NULL : t3d_alloc_raw(a, (size_t)n + 1, T3D_UTF8_MAX);
+    int r = word ? T3D_OK : t3d_err_nomem(err, "a text");
+
+    for (size_t i = 0, len; r == T3D_OK && i < (size_t)n; i += len) {
+        size_t bytes = 0;
+
+        len = 1;
+        if (t3d_unicode_class(c[i]) == T3D_UNICODE_SPACE)
+            continue;
+        len = match(c + i, (size_t)n - i);
+        for (size_t k = 0; k < len; k++)
+            bytes += t3d_utf8_encode(word + bytes, c[i + k]);
+        r = each(ctx, word, bytes, err);
+    }
+    return r;
+}
+
 int t3d_clip_tokenize(struct t3d_tokens *out, const struct t3d_clip_tokenizer *t, const char *text,
                       size_t size, size_t max, struct t3d_arena *a, struct t3d_err *err)
 {

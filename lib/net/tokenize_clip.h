@@ -53,4 +53,10 @@ int t3d_clip_tokenize(struct t3d_tokens *out, const struct t3d_clip_tokenizer *t
                       size_t size, size_t max, struct t3d_arena *a,
                       struct t3d_err *err) T3D_MUST_CHECK;
 
+/* The matches of the pattern in a text (see above), in order, as UTF-8; an error from each stops.
+ * The arena is scratch. */
+int t3d_clip_words(const char *text, size_t size,
+                   int (*each)(void *ctx, const char *word, size_t n, struct t3d_err *err),
+                   void *ctx, struct t3d_arena *a, struct t3d_err *err) T3D_MUST_CHECK;
+
 #endif

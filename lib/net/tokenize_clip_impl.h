@@ -27,4 +27,8 @@ enum { T3DI_NO_MERGE = 0x7fffffff };
 struct t3di_merge *t3di_merge_find(const struct t3d_clip_tokenizer *t, uint32_t left,
                                    uint32_t right);
 
+/* Name of a byte's symbol into s (16 bytes, no NUL), with "</w>" if ends_word; returns its length.
+ * place: that of the byte in the vocabulary, 0..255. */
+size_t t3di_byte_name(char *s, unsigned byte, int ends_word, unsigned *place);
+
 #endif

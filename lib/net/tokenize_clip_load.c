@@ -166,8 +166,7 @@ static uint32_t byte_character(unsigned byte, unsigned *place)
     return 256 + hidden;
 }
 
-/* Name of a byte's symbol into s (16 bytes); returns its length. */
-static size_t byte_name(char *s, unsigned byte, int ends_word, unsigned *place)
+size_t t3di_byte_name(char *s, unsigned byte, int ends_word, unsigned *place)
 {
     size_t n = t3d_utf8_encode(s, byte_character(byte, place));
 
@@ -185,7 +184,7 @@ static int find_bytes(struct loader *l)
 
     for (int k = 0; k < 2; k++)
         for (unsigned b = 0; b < 256; b++) {
-            const struct entry *e = find(l, s, byte_name(s, b, k, &place));
+            const struct entry *e = find(l, s, t3di_byte_name(s, b, k, &place));
 
             if (!e->s)
                 return t3d_err_set(l->err, T3D_SKIP, "bad-tokenizer",
@@ -239,7 +238,7 @@ static int load_list(struct loader *l, const char *text, size_t size)
     int r = make_tables(l, LIST_MERGES + 1024, LIST_MERGES);
 
     for (unsigned i = 0; i < 512 && r == T3D_OK; i++) {
-        size_t len = byte_name(name, i & 255, i > 255, &place);
+        size_t len = t3di_byte_name(name, i & 255, i > 255, &place);
 
         copy = t3d_strndup(&l->scratch, name, len);
         r = copy ? add_name(l, copy, len, place + (i & 256)) : no_memory(l);

@@ -1,0 +1,372 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The order of samples, and batches from a small workspace of shards whose pictures say which
+ * object and view they are. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+
+#include <cmocka.h>
+
+#include "base/arena.h"
+#include "base/file.h"
+#include "base/hash.h"
+#include "image/png.h"
+#include "model/loader.h"
+#include "store/manifest.h"
+#include "store/shard.h"
+
+enum { OBJECTS = 300, VIEWS = 5, SIDE = 16, GROUPS = 50, BATCH = 40 };
+
+static char dir[64];
+static struct t3d_err err;
+
+/* Objects i with i % 10 == 9 are test, == 8 val; group i % GROUPS; no caption for i % 7 == 6. */
+static const char *split_of(int i)
+{
+    return i % 10 == 9 ? "test" : i % 10 == 8 ? "val" : "train";
+}
+
+static void describe(struct t3d_object *o, int i, char group[32], const char *caption[2])
+{
+    static char text[2][64];
+
+    memset(o, 0, sizeof *o);
+    o->source = "local";
+    o->split = split_of(i);
+    o->split_given = 1;
+    snprintf(group, 32, "g%d", i % GROUPS);
+    o->group = group;
+    snprintf(o->ending, sizeof o->ending, "glb");
+    snprintf(o->uid, sizeof o->uid, "u%d", i);
+    t3d_sha256_hex(o->uid, strlen(o->uid), o->content);
+    snprintf(text[0], sizeof text[0], "object %d", i);
+    snprintf(text[1], sizeof text[1], "thing %d", i);
+    caption[0] = text[0];
+    caption[1] = text[1];
+    o->caption = caption;
+    o->n_captions = i % 7 == 6 ? 0 : 2;
+}
+
+/* Every pixel is (number low, number high, view, 255). */
+static int put_object(struct t3d_shards *s, struct t3d_png_writer *w, const struct t3d_object *o,
+                      int i, int side)
+{
+    struct t3d_member m[VIEWS + 1] = {{0}};
+    char suffix[VIEWS][16], key[33], text[160] = "";
+    uint8_t *copy[VIEWS], pixels[4 * 4 * SIDE * SIDE];
+    int r;
+
+    for (int v = 0; v < VIEWS; v++) {
+        const uint8_t *png;
+        size_t size;
+        for (int p = 0; p < side * side; p++) {
+            pixels[4 * p] = (uint8_t)i;
+            pixels[4 * p + 1] = (uint8_t)(i >> 8);
+            pixels[4 * p + 2] = (uint8_t)v;
+            pixels[4 * p + 3] = 255;
+        }
+        if (t3d_png_encode(w, pixels, (uint32_t)side, (uint32_t)side, 4, 8, NULL, 0, &png, &size,
+                           &err) < 0)
+            return -1;
+        copy[v] = malloc(size);
+        memcpy(copy[v], png, size);
+        snprintf(suffix[v], sizeof suffix[v], "v%02d.png", v);
+        m[v] = (struct t3d_member){suffix[v], copy[v], size};
+    }
+    for (size_t k = 0; k < o->n_captions; k++)
+        snprintf(text + strlen(text), sizeof text - strlen(text), "%s\n", o->caption[k]);
+    m[VIEWS] = (struct t3d_member){"txt", text, strlen(text)};
+    t3d_object_key(o, key);
+    r = t3d_shards_put(s, o->num, key, m, VIEWS + 1, &err);
+    for (int v = 0; v < VIEWS; v++)
+        free(copy[v]);
+    return r;
+}
+
+/* Shards of pictures of 2 SIDE and SIDE pixels. */
+static int put_all(struct t3d_manifest *m, const char *set, int side)
+{
+    struct t3d_shards *s;
+    struct t3d_png_writer *w;
+    char path[128];
+
+    snprintf(path, sizeof path, "%s/renders/%s", dir, set);
+    if (t3d_shards_open(&s, path, 0, 1, &err) < 0 || t3d_png_writer_new(&w, &err) < 0)
+        return -1;
+    for (int i = 0; i < OBJECTS; i++) {
+        struct t3d_state done = {.code = T3D_STATE_OK, .value = NAN};
+        struct t3d_object o;
+        const char *caption[2];
+        char group[32];
+
+        describe(&o, i, group, caption);
+        if (t3d_manifest_register(m, &o, 1, &err) < 0 ||
+            t3d_manifest_put_state(m, "render", o.num, &done, &err) < 0 ||
+            put_object(s, w, &o, i, side) < 0)
+            return -1;
+    }
+    t3d_png_writer_free(w);
+    if (t3d_shards_finish(s, &err) < 0)
+        return -1;
+    t3d_shards_close(s);
+    return 0;
+}
+
+static int set_up(void **state)
+{
+    struct t3d_manifest *m;
+
+    (void)state;
+    memset(&err, 0, sizeof err);
+    snprintf(dir, sizeof dir, "/tmp/t3d-loader.XXXXXX");
+    if (!mkdtemp(dir) || t3d_manifest_open(&m, dir, T3D_MANIFEST_CREATE, &err) < 0 ||
+        t3d_manifest_begin(m, &err) < 0 || put_all(m, "ring:5-16", SIDE) < 0 ||
+        put_all(m, "ring:5-32", 2 * SIDE) < 0 || t3d_manifest_commit(m, &err) < 0)
+        fail_msg("%s", err.msg);
+    t3d_manifest_close(m);
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    (void)state;
+    t3d_remove_tree(dir);
+    return 0;
+}
+
+static const struct t3d_loader_config config = {.workspace = dir,
+                                                .view_set = "ring:5",
+                                                .split = "train",
+                                                .resolution = SIDE,
+                                                .batch = BATCH,
+                                                .views = 2,
+                                                .need_captions = 1,
+                                                .seed = 3};
+
+static struct t3d_loader *open_loader(const struct t3d_loader_config *c)
+{
+    struct t3d_loader *l;
+
+    if (t3d_loader_open(&l, c, &err) < 0)
+        fail_msg("%s", err.msg);
+    return l;
+}
+
+static const struct t3d_batch *next(struct t3d_loader *l)
+{
+    const struct t3d_batch *b;
+
+    if (t3d_loader_next(l, &b, &err) < 0)
+        fail_msg("%s", err.msg);
+    return b;
+}
+
+static void order_is_a_permutation(void **state)
+{
+    static const uint64_t sizes[] = {1, 2, 3, 7, 64, 65, 1000, 4097};
+    uint8_t seen[4097];
+
+    (void)state;
+    for (size_t k = 0; k < T3D_COUNT(sizes); k++) {
+        memset(seen, 0, sizeof seen);
+        for (uint64_t i = 0; i < sizes[k]; i++) {
+            uint64_t at = t3d_loader_order(5, k, sizes[k], i);
+            assert_true(at < sizes[k]);
+            assert_false(seen[at]++);
+        }
+    }
+}
+
+static void order_depends_on_seed_and_epoch(void **state)
+{
+    int same[2] = {0};
+
+    (void)state;
+    for (uint64_t i = 0; i < 1000; i++) {
+        same[0] += t3d_loader_order(1, 0, 1000, i) == t3d_loader_order(2, 0, 1000, i);
+        same[1] += t3d_loader_order(1, 0, 1000, i) == t3d_loader_order(1, 1, 1000, i);
+    }
+    assert_true(same[0] < 10 && same[1] < 10);
+}
+
+/* Object number of slot i's view k, by its pixels. */
+static int object_of(const struct t3d_batch *b, int i, int k)
+{
+    const uint8_t *p = b->pixels + ((size_t)i * (size_t)b->views + (size_t)k) * SIDE * SIDE * 4;
+
+    assert_int_equal(p[2], b->view[i * b->views + k]);
+    return p[0] | p[1] << 8;
+}
+
+static void batches_hold_what_they_say(void **state)
+{
+    struct t3d_loader *l = open_loader(&config);
+    int drawn[OBJECTS] = {0}, groups[GROUPS] = {0}, want = 0;
+
+    (void)state;
+    for (int i = 0; i < OBJECTS; i++)
+        want += strcmp(split_of(i), "train") == 0 && i % 7 != 6;
+    assert_int_equal(t3d_loader_samples(l), want);
+    assert_int_equal(t3d_loader_source(l), SIDE);
+    assert_int_equal(t3d_loader_set_views(l), VIEWS);
+    for (int s = 0; s < 40; s++) {
+        const struct t3d_batch *b = next(l);
+        assert_int_equal(b->step, s);
+        for (int i = 0; i < BATCH; i++) {
+            char text[2][32], got[32];
+            int o = object_of(b, i, 0);
+            assert_int_equal(object_of(b, i, 1), o);
+            assert_int_not_equal(b->view[2 * i], b->view[2 * i + 1]);
+            assert_string_equal(split_of(o), "train");
+            snprintf(text[0], sizeof text[0], "object %d", o);
+            snprintf(text[1], sizeof text[1], "thing %d", o);
+            snprintf(got, sizeof got, "%.*s", (int)b->caption[i].size, b->caption[i].text);
+            assert_true(strcmp(got, text[0]) == 0 || strcmp(got, text[1]) == 0);
+            drawn[o]++;
+            groups[o % GROUPS]++;
+        }
+    }
+    assert_int_equal(t3d_loader_groups(l), 40); /* i % 50 leaves 8 and 9 mod 10 out */
+    for (int g = 0; g < GROUPS; g++)            /* 40 epochs: each group once in each */
+        assert_int_equal(groups[g], g % 10 >= 8 ? 0 : 40);
+    for (int i = 0; i < OBJECTS; i++)
+        assert_int_equal(drawn[i] > 0, strcmp(split_of(i), "train") == 0 && i % 7 != 6);
+    t3d_loader_close(l);
+}
+
+static void same_batches_from_anywhere(void **state)
+{
+    struct t3d_loader_config other = config;
+    struct t3d_loader *a = open_loader(&config), *b;
+
+    (void)state;
+    other.threads = 3;
+    other.cache_bytes = 20 * SIDE * SIDE * 4; /* a few views */
+    b = open_loader(&other);
+    for (int s = 0; s < 5; s++)
+        next(a);
+    t3d_loader_seek(b, 5);
+    for (int s = 5; s < 12; s++) {
+        const struct t3d_batch *x = next(a), *y = next(b);
+        assert_int_equal(x->step, y->step);
+        assert_memory_equal(x->pixels, y->pixels, BATCH * 2 * SIDE * SIDE * 4);
+        assert_memory_equal(x->view, y->view, BATCH * 2 * sizeof(int));
+        for (int i = 0; i < BATCH; i++) {
+            assert_int_equal(x->sample[i], y->sample[i]);
+            assert_int_equal(x->caption[i].size, y->caption[i].size);
+            assert_memory_equal(x->caption[i].text, y->caption[i].text, x->caption[i].size);
+        }
+    }
+    assert_string_equal(t3d_loader_hash(a), t3d_loader_hash(b));
+    t3d_loader_close(a);
+    t3d_loader_close(b);
+}
+
+/* Half of a batch of 40 is what two batches of 20 are. */
+static void position_decides_not_the_batch(void **state)
+{
+    struct t3d_loader_config half = config;
+    struct t3d_loader *a = open_loader(&config), *b;
+
+    (void)state;
+    half.batch = BATCH / 2;
+    b = open_loader(&half);
+    for (int s = 0; s < 4; s++) {
+        const struct t3d_batch *x = next(a);
+        for (int k = 0; k < 2; k++) {
+            const struct t3d_batch *y = next(b);
+            assert_memory_equal(x->sample + k * BATCH / 2, y->sample,
+                                BATCH / 2 * sizeof *y->sample);
+        }
+    }
+    t3d_loader_close(a);
+    t3d_loader_close(b);
+}
+
+static void smallest_sufficient_set_is_reduced(void **state)
+{
+    struct t3d_loader_config c = config;
+    struct t3d_loader *l;
+
+    (void)state;
+    c.resolution = SIDE + 1; /* only the larger set will do */
+    l = open_loader(&c);
+    assert_int_equal(t3d_loader_source(l), 2 * SIDE);
+    t3d_loader_close(l);
+    c.resolution = 2 * SIDE + 1;
+    assert_int_equal(t3d_loader_open(&l, &c, &err), T3D_USAGE);
+    assert_non_null(strstr(err.msg, "t3d render --view-set ring:5 --resolution 33"));
+}
+
+static void only_uids_of_the_split_are_read(void **state)
+{
+    const char *good[] = {"u0", "u10"}, *bad[] = {"u0", "u9"}, *none[] = {"nobody"};
+    struct t3d_loader_config c = config;
+    struct t3d_loader *l;
+
+    (void)state;
+    c.uid = good;
+    c.n_uids = 2;
+    l = open_loader(&c);
+    assert_int_equal(t3d_loader_samples(l), 2);
+    for (int i = 0; i < BATCH; i++)
+        assert_true(object_of(next(l), i, 0) % 10 == 0);
+    t3d_loader_close(l);
+    c.uid = bad;
+    assert_int_equal(t3d_loader_open(&l, &c, &err), T3D_USAGE);
+    assert_string_equal(err.reason, "wrong-split");
+    assert_non_null(strstr(err.msg, "'u9' is of split test"));
+    c.uid = none;
+    c.n_uids = 1;
+    assert_int_equal(t3d_loader_open(&l, &c, &err), T3D_USAGE);
+    assert_string_equal(err.reason, "unknown-uid");
+}
+
+/* Damage the pictures of one shard from the outside: they are passed over and counted. */
+static void corrupt_samples_are_passed_over(void **state)
+{
+    struct t3d_loader_config c = config;
+    struct t3d_loader *l;
+    struct t3d_err last;
+    struct t3d_blob b;
+    char path[128];
+    uint8_t *copy;
+    int bad = 0;
+
+    (void)state;
+    snprintf(path, sizeof path, "%s/renders/ring:5-16/000001.tar", dir);
+    assert_int_equal(t3d_blob_open(&b, path, 0, &err), T3D_OK);
+    copy = malloc(b.size);
+    memcpy(copy, b.data, b.size);
+    for (size_t i = 0; i + 8 < b.size; i++)
+        if (memcmp(copy + i, "IDAT", 4) == 0)
+            copy[i + 6] ^= 0x55;
+    assert_int_equal(t3d_write_file(path, copy, b.size, &err), T3D_OK);
+    l = open_loader(&c);
+    for (int s = 0; s < 20; s++) {
+        const struct t3d_batch *x = next(l);
+        for (int i = 0; i < BATCH; i++)
+            bad += object_of(x, i, 0) >= 256;
+    }
+    assert_int_equal(bad, 0);
+    assert_true(t3d_loader_skipped(l, &last) > 0);
+    assert_string_equal(last.reason, "bad-image");
+    t3d_loader_close(l);
+    assert_int_equal(t3d_write_file(path, b.data, b.size, &err), T3D_OK);
+    t3d_blob_close(&b);
+    free(copy);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {cmocka_unit_test(order_is_a_permutation),
+                                       cmocka_unit_test(order_depends_on_seed_and_epoch),
+                                       cmocka_unit_test(batches_hold_what_they_say),
+                                       cmocka_unit_test(same_batches_from_anywhere),
+                                       cmocka_unit_test(position_decides_not_the_batch),
+                                       cmocka_unit_test(smallest_sufficient_set_is_reduced),
+                                       cmocka_unit_test(only_uids_of_the_split_are_read),
+                                       cmocka_unit_test(corrupt_samples_are_passed_over)};
+
+    return cmocka_run_group_tests(tests, set_up, tear_down);
+}

@@ -1,0 +1,392 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* t3d-train: models from rendered views and captions. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/arena.h"
+#include "base/file.h"
+#include "base/json.h"
+#include "base/log.h"
+#include "base/tool.h"
+#include "model/clip_train.h"
+#include "model/run_dir.h"
+#include "num/report.h"
+
+/* Raise when the same settings give other weights: a run begun before is then not gone on with. */
+enum { FORMAT_VERSION = 1, LOG_EVERY = 1 };
+
+struct conf {
+    struct t3d_common common;
+    const char *model, *size, *run, *view_set, *light, *weights;
+    uint64_t steps, schedule_steps, batch, warmup, accumulate, checkpoint_every, validate_every,
+        keep_last;
+    double learning_rate, max_grad_norm, weight_decay, ema_decay, backgrounds;
+    int plan;
+};
+
+static const struct t3d_opt opts[] = {
+    {0, "model", T3D_OPT_STRING, offsetof(struct conf, model), "NAME", NULL, "clip",
+     "what to train; clip: pictures and captions to one space, for embed"},
+    {0, "size", T3D_OPT_STRING, offsetof(struct conf, size), "NAME", "nano", "nano",
+     "size of the model"},
+    {0, "run", T3D_OPT_STRING, offsetof(struct conf, run), "NAME", NULL, NULL,
+     "folder below runs/; else <model>-<size>"},
+    {0, "steps", T3D_OPT_U64, offsetof(struct conf, steps), "N", NULL, NULL,
+     "stop when N steps are done; else those of the schedule"},
+    {0, "schedule-steps", T3D_OPT_U64, offsetof(struct conf, schedule_steps), "N", "1000", NULL,
+     "steps after which the learning rate is 0"},
+    {0, "batch-size", T3D_OPT_U64, offsetof(struct conf, batch), "N", "256", NULL,
+     "samples a micro-batch"},
+    {0, "gradient-accumulation-steps", T3D_OPT_U64, offsetof(struct conf, accumulate), "N", "1",
+     NULL, "micro-batches a step"},
+    {0, "learning-rate", T3D_OPT_DOUBLE, offsetof(struct conf, learning_rate), "RATE", "0.001",
+     NULL, "highest learning rate"},
+    {0, "warmup-steps", T3D_OPT_U64, offsetof(struct conf, warmup), "N", "50", NULL,
+     "steps in which the rate rises"},
+    {0, "max-grad-norm", T3D_OPT_DOUBLE, offsetof(struct conf, max_grad_norm), "X", "1", NULL,
+     "longer gradients are scaled down to it"},
+    {0, "weight-decay", T3D_OPT_DOUBLE, offsetof(struct conf, weight_decay), "X", "0.1", NULL,
+     "AdamW's, of matrices"},
+    {0, "ema-decay", T3D_OPT_DOUBLE, offsetof(struct conf, ema_decay), "X", "0.995", NULL,
+     "of the averaged weights, which are what is kept; 0 = none"},
+    {0, "backgrounds", T3D_OPT_DOUBLE, offsetof(struct conf, backgrounds), "SHARE", "0", NULL,
+     "pictures that stand on a random colour, not on white"},
+    {0, "view-set", T3D_OPT_STRING, offsetof(struct conf, view_set), "NAME", "ring16+4", NULL,
+     "rendered views to train on"},
+    {0, "light", T3D_OPT_STRING, offsetof(struct conf, light), "NAME", "studio", NULL,
+     "their light"},
+    {0, "checkpoint-every", T3D_OPT_U64, offsetof(struct conf, checkpoint_every), "N", "250", NULL,
+     "steps; one is written at the end anyway"},
+    {0, "keep-last", T3D_OPT_U64, offsetof(struct conf, keep_last), "N", "2", NULL,
+     "checkpoints kept; 0 = all"},
+    {0, "validate-every", T3D_OPT_U64, offsetof(struct conf, validate_every), "N", "250", NULL,
+     "steps between validations on split val; 0 = none"},
+    {0, "weights", T3D_OPT_STRING, offsetof(struct conf, weights), "TYPE", "f32", "f32 f16",
+     "numbers of model.safetensors"},
+    {0, "plan", T3D_OPT_BOOL, offsetof(struct conf, plan), NULL, NULL, NULL,
+     "print parameters, memory, operations and the largest batch, and train nothing"},
+    {0}};
+
+/* --- settings -------------------------------------------------------------------------------- */
+
+/* What decides the weights; a run keeps those it was begun with. */
+static const struct {
+    const char *option;
+    size_t offset;
+    enum t3d_opt_type type;
+} settings[] = {{"schedule-steps", offsetof(struct conf, schedule_steps), T3D_OPT_U64},
+                {"batch-size", offsetof(struct conf, batch), T3D_OPT_U64},
+                {"gradient-accumulation-steps", offsetof(struct conf, accumulate), T3D_OPT_U64},
+                {"learning-rate", offsetof(struct conf, learning_rate), T3D_OPT_DOUBLE},
+                {"warmup-steps", offsetof(struct conf, warmup), T3D_OPT_U64},
+                {"max-grad-norm", offsetof(struct conf, max_grad_norm), T3D_OPT_DOUBLE},
+                {"weight-decay", offsetof(struct conf, weight_decay), T3D_OPT_DOUBLE},
+                {"ema-decay", offsetof(struct conf, ema_decay), T3D_OPT_DOUBLE},
+                {"backgrounds", offsetof(struct conf, backgrounds), T3D_OPT_DOUBLE},
+                {"seed", offsetof(struct conf, common.seed), T3D_OPT_U64},
+                {"model", offsetof(struct conf, model), T3D_OPT_STRING},
+                {"size", offsetof(struct conf, size), T3D_OPT_STRING},
+                {"view-set", offsetof(struct conf, view_set), T3D_OPT_STRING},
+                {"light", offsetof(struct conf, light), T3D_OPT_STRING}};
+
+static cJSON *settings_json(const struct conf *c)
+{
+    cJSON *o = cJSON_CreateObject();
+
+    t3d_json_set_num(o, "version", FORMAT_VERSION);
+    for (size_t i = 0; i < T3D_COUNT(settings); i++) {
+        const char *p = (const char *)c + settings[i].offset;
+        if (settings[i].type == T3D_OPT_STRING)
+            t3d_json_set_str(o, settings[i].option, *(const char *const *)p);
+        else
+            t3d_json_set_num(o, settings[i].option,
+                             settings[i].type == T3D_OPT_DOUBLE ? *(const double *)p
+                                                                : (double)*(const uint64_t *)p);
+    }
+    return o;
+}
+
+static int differs(const struct conf *c, const cJSON *stored, size_t i)
+{
+    cJSON *now = settings_json(c);
+    int same = cJSON_Compare(cJSON_GetObjectItem(now, settings[i].option),
+                             cJSON_GetObjectItem(stored, settings[i].option), 1);
+
+    cJSON_Delete(now);
+    return !same;
+}
+
+/* Options that are not given are those of the run; given ones must agree with it. */
+static int take_settings(struct conf *c, const cJSON *stored, struct t3d_err *err)
+{
+    if (t3d_json_num(stored, "version", 0) != FORMAT_VERSION)
+        return t3d_err_set(err, T3D_USAGE, "other-version",
+                           "the run was begun by another version of t3d: give --redo, or another "
+                           "--run");
+    for (size_t i = 0; i < T3D_COUNT(settings); i++) {
+        char *p = (char *)c + settings[i].offset;
+        const char *option = settings[i].option;
+
+        if (t3d_opt_given(&c->common, option)) {
+            if (differs(c, stored, i))
+                return t3d_err_set(err, T3D_USAGE, "other-settings",
+                                   "the run was begun with another --%s: leave it out to go on, "
+                                   "give --redo to begin anew, or another --run",
+                                   option);
+        } else if (settings[i].type == T3D_OPT_STRING) {
+            *(const char **)p = t3d_json_str(stored, option, *(const char **)p);
+        } else if (settings[i].type == T3D_OPT_DOUBLE) {
+            *(double *)p = t3d_json_num(stored, option, *(double *)p);
+        } else {
+            *(uint64_t *)p = (uint64_t)t3d_json_num(stored, option, (double)*(uint64_t *)p);
+        }
+    }
+    return T3D_OK;
+}
+
+static int check(const struct conf *c, struct t3d_err *err)
+{
+    if (!c->model)
+        return t3d_err_set(err, T3D_USAGE, "usage", "say what to train: --model clip");
+    if (c->batch < 2 || c->batch > 65536)
+        return t3d_err_set(err, T3D_USAGE, "usage", "--batch-size %llu is not within 2 and 65536",
+                           (unsigned long long)c->batch);
+    if (c->accumulate < 1 || c->accumulate > 65536)
+        return t3d_err_set(err, T3D_USAGE, "usage",
+                           "--gradient-accumulation-steps %llu is not within 1 and 65536",
+                           (unsigned long long)c->accumulate);
+    if (!(c->learning_rate > 0) || c->max_grad_norm < 0 || c->weight_decay < 0)
+        return t3d_err_set(err, T3D_USAGE, "usage",
+                           "--learning-rate must be above 0, --max-grad-norm and --weight-decay "
+                           "at least 0");
+    if (c->ema_decay < 0 || c->ema_decay >= 1 || c->backgrounds < 0 || c->backgrounds > 1)
+        return t3d_err_set(err, T3D_USAGE, "usage",
+                           "--ema-decay is from 0 up to below 1, --backgrounds from 0 to 1");
+    if (c->schedule_steps < 1 || c->schedule_steps > 1000000000 || c->steps > 1000000000)
+        return t3d_err_set(err, T3D_USAGE, "usage",
+                           "--schedule-steps and --steps are within 1 and 1,000,000,000");
+    return T3D_OK;
+}
+
+/* --- the plan -------------------------------------------------------------------------------- */
+
+struct planning {
+    const struct t3d_clip_config *size;
+    int threads;
+};
+
+static struct t3d_graph *plan_of(void *arg, int64_t batch, struct t3d_err *err)
+{
+    const struct planning *p = arg;
+    struct t3d_graph *g = t3d_graph_new(T3D_CPU, p->threads);
+    struct t3d_plan plan = {.dry = 1};
+
+    if (!g) {
+        t3d_err_nomem(err, "a plan");
+        return NULL;
+    }
+    plan.loss = t3d_clip_build(g, p->size, (int)batch, p->size->context).loss;
+    if (t3d_graph_build(g, &plan, err) < 0) {
+        t3d_graph_free(g);
+        return NULL;
+    }
+    return g;
+}
+
+static int print_plan(const struct conf *c, const struct t3d_clip_config *size, struct t3d_err *err)
+{
+    struct planning p = {.size = size, .threads = (int)c->common.threads};
+    struct t3d_graph *g = plan_of(&p, (int64_t)c->batch, err);
+    size_t memory = t3d_report_memory();
+    int64_t batch;
+    int r;
+
+    if (!g)
+        return T3D_FAIL;
+    printf("%s-%s: %lld parameters with a vocabulary of %d, batch of %llu, texts of %d tokens\n",
+           c->model, c->size, (long long)t3d_clip_params(size), size->vocab,
+           (unsigned long long)c->batch, size->context);
+    r = t3d_report_plan(stdout, g) < 0 ? t3d_err_sys(err, "cannot write", "stdout") : T3D_OK;
+    t3d_graph_free(g);
+    if (r == T3D_OK)
+        r = t3d_report_largest_batch(plan_of, &p, memory, 65536, &batch, err);
+    if (r == T3D_OK)
+        printf("largest batch in the %zu MiB that are free: %lld\n", memory >> 20,
+               (long long)batch);
+    return r;
+}
+
+/* --- training -------------------------------------------------------------------------------- */
+
+/* Records of stdin: only their objects. */
+static int read_uids(struct t3d_loader_config *data, struct t3d_arena *a, struct t3d_err *err)
+{
+    size_t n = 0, capacity = 0;
+    const char **uid = NULL;
+    struct t3d_ndjson in;
+    cJSON *record;
+    int r;
+
+    t3d_ndjson_init(&in, stdin, "standard input");
+    while ((r = t3d_ndjson_next(&in, &record, err)) == T3D_OK) {
+        if (n == capacity) {
+            const char **more = t3d_alloc(a, capacity = 2 * capacity + 1024, sizeof *more);
+            if (more && n)
+                memcpy(more, uid, n * sizeof *uid);
+            uid = more;
+        }
+        if (uid && !(uid[n++] = t3d_strdup(a, t3d_json_str(record, "uid", ""))))
+            uid = NULL;
+        cJSON_Delete(record);
+        if (!uid) {
+            r = t3d_err_nomem(err, "the records");
+            break;
+        }
+    }
+    t3d_ndjson_fini(&in);
+    if (r == T3D_END && n == 0)
+        r = t3d_err_set(err, T3D_USAGE, "no-samples", "standard input has no record");
+    data->uid = uid;
+    data->n_uids = n;
+    return r == T3D_END ? T3D_OK : r;
+}
+
+static void report(const struct t3d_clip_train_result *r, const char *dir, uint64_t steps)
+{
+    const struct t3d_trainer_result *t = &r->trainer;
+
+    if (t->refused)
+        t3d_warn("%d checkpoints could not be read: %s", t->refused, t->why.msg);
+    if (r->unreadable)
+        t3d_warn("%llu samples could not be read and were passed over: %s",
+                 (unsigned long long)r->unreadable, r->why.msg);
+    if (t->skipped)
+        t3d_warn("%lld steps were skipped: loss or gradient was not finite", (long long)t->skipped);
+    if (t->stop)
+        t3d_info("stopped at step %lld of %llu: the same command goes on", (long long)t->step,
+                 (unsigned long long)steps);
+    else
+        t3d_info("%s: step %lld, loss %.4g, %.0f s; %lld parameters, %zu objects, %zu captions of "
+                 "their own",
+                 dir, (long long)t->step, t->loss, t->seconds, (long long)r->params, r->samples,
+                 r->groups);
+}
+
+static int train_clip(const struct conf *c, const char *dir, const cJSON *stored,
+                      struct t3d_arena *a, struct t3d_err *err)
+{
+    struct t3d_clip_train_config k = {
+        .size = *t3d_clip_size(c->size),
+        .data = {.workspace = c->common.workspace,
+                 .view_set = c->view_set,
+                 .light = c->light,
+                 .split = "train",
+                 .batch = (int)c->batch,
+                 .seed = c->common.seed},
+        .trainer =
+            {.dir = dir,
+             .steps = (int64_t)(c->steps ? c->steps : c->schedule_steps),
+             .schedule_steps = (int64_t)c->schedule_steps,
+             .warmup = (int64_t)c->warmup,
+             .learning_rate = c->learning_rate,
+             .max_grad_norm = c->max_grad_norm,
+             .ema_decay = c->ema_decay,
+             .adamw = {.beta1 = 0.9, .beta2 = 0.98, .eps = 1e-6, .weight_decay = c->weight_decay},
+             .accumulate = (int)c->accumulate,
+             .log_every = LOG_EVERY,
+             .validate_every = (int64_t)c->validate_every,
+             .checkpoint_every = (int64_t)c->checkpoint_every,
+             .keep_last = (int)c->keep_last,
+             .progress = c->common.progress},
+        .settings = (cJSON *)stored,
+        .backgrounds = c->backgrounds,
+        .type = strcmp(c->weights, "f16") == 0 ? T3D_TENSOR_F16 : T3D_TENSOR_F32,
+        .threads = (int)c->common.threads};
+    struct t3d_clip_train_result result = {0};
+    int r = c->common.use_stdin ? read_uids(&k.data, a, err) : T3D_OK;
+
+    if (r == T3D_OK)
+        r = t3d_clip_train(&k, &result, err);
+    if (r < 0)
+        return r;
+    report(&result, dir, (uint64_t)k.trainer.steps);
+    return result.trainer.stop;
+}
+
+static int run_in(struct conf *c, const char *dir, struct t3d_arena *a, struct t3d_err *err)
+{
+    cJSON *stored = NULL;
+    int fd, r = t3d_run_dir_open(&fd, dir, c->common.redo, err);
+
+    if (r < 0)
+        return r;
+    r = t3d_run_dir_read(&stored, dir, err);
+    if (r == T3D_OK && stored)
+        r = take_settings(c, stored, err);
+    if (r == T3D_OK)
+        r = check(c, err);
+    if (r == T3D_OK && !stored) {
+        stored = settings_json(c);
+        r = t3d_run_dir_write(stored, dir, err);
+    }
+    if (r == T3D_OK)
+        r = train_clip(c, dir, stored, a, err);
+    cJSON_Delete(stored);
+    close(fd);
+    return r;
+}
+
+static int run(void *conf, struct t3d_err *err)
+{
+    struct conf *c = conf;
+    struct t3d_arena a = {0};
+    struct t3d_clip_config size;
+    char *name, *dir;
+    int r = check(c, err);
+
+    if (r < 0)
+        return r;
+    size = *t3d_clip_size(c->size);
+    name = c->run ? t3d_strdup(&a, c->run) : t3d_sprintf(&a, "%s-%s", c->model, c->size);
+    dir = name ? t3d_sprintf(&a, "%s/runs/%s", c->common.workspace, name) : NULL;
+    if (!dir)
+        r = t3d_err_nomem(err, "a path");
+    else if (strchr(name, '/') || name[0] == '.' || !*name)
+        r = t3d_err_set(err, T3D_USAGE, "usage", "--run '%s' is not a plain name", name);
+    else if (c->plan || c->common.dry_run)
+        r = print_plan(c, &size, err);
+    else
+        r = run_in(c, dir, &a, err);
+    t3d_arena_free(&a);
+    return r;
+}
+
+static const struct t3d_command command = {.operands = "[-]",
+                                           .summary = "train a model on rendered views",
+                                           .opts = opts,
+                                           .conf_size = sizeof(struct conf),
+                                           .run = run};
+
+static const struct t3d_command *const commands[] = {&command, NULL};
+
+static const struct t3d_tool tool = {
+    .name = "train",
+    .summary = "train a model on rendered views",
+    .about =
+        "The objects of split train are read from the rendered shards, in an order that the seed "
+        "decides. runs/NAME gets log.ndjson (a line a step), checkpoints, and when all steps are "
+        "done model.safetensors; for clip the folder is then one that transformers and `t3d embed "
+        "--model DIR` load.\n\n"
+        "The same command again goes on at the last checkpoint and gives the same weights, to the "
+        "bit, as a run that was never stopped; options that decide the result are those that the "
+        "run was begun with. SIGTERM and SIGINT write a checkpoint and stop (exit 75 and 130).\n\n"
+        "With - only the objects of the records on standard input are read; one that is not of "
+        "split train is refused.",
+    .commands = commands};
+
+int main(int argc, char **argv)
+{
+    return t3d_tool_main(&tool, argc, argv);
+}
