@@ -355,6 +355,68 @@ struct t3d_ref t3d_sinusoid(struct t3d_graph *g, struct t3d_ref t, int width, do
     return t3d_graph_node(g, &t3d_op_sinusoid, &attr, &t, 1);
 }
 
+struct t3d_ref t3d_conv2d(struct t3d_graph *g, struct t3d_ref x, struct t3d_ref w,
+                          struct t3d_ref bias, const struct t3d_conv *conv)
+{
+    struct t3di_conv_attr attr = {.stride = conv->stride ? conv->stride : 1,
+                                  .pad_h = conv->pad_h,
+                                  .pad_w = conv->pad_w,
+                                  .dilation = conv->dilation ? conv->dilation : 1,
+                                  .groups = conv->groups ? conv->groups : 1,
+                                  .relu = conv->relu};
+    struct t3d_ref in[] = {x, w, bias};
+
+    return t3d_graph_node(g, &t3d_op_conv, &attr, in, 3);
+}
+
+static struct t3d_ref pool(struct t3d_graph *g, struct t3d_ref x, const struct t3d_pooling *p,
+                           int max)
+{
+    struct t3di_pool_attr attr = {
+        p->kernel, p->stride ? p->stride : p->kernel, p->pad, p->ceil_mode, p->include_pad, max};
+
+    return t3d_graph_node(g, &t3d_op_pool, &attr, &x, 1);
+}
+
+struct t3d_ref t3d_max_pool(struct t3d_graph *g, struct t3d_ref x, const struct t3d_pooling *p)
+{
+    return pool(g, x, p, 1);
+}
+
+struct t3d_ref t3d_average_pool(struct t3d_graph *g, struct t3d_ref x, const struct t3d_pooling *p)
+{
+    return pool(g, x, p, 0);
+}
+
+static struct t3d_ref resize(struct t3d_graph *g, struct t3d_ref x, enum t3di_resize mode,
+                             int height, int width)
+{
+    struct t3di_resize_attr attr = {mode, height, width};
+
+    return t3d_graph_node(g, &t3d_op_resize, &attr, &x, 1);
+}
+
+struct t3d_ref t3d_resize_bilinear(struct t3d_graph *g, struct t3d_ref x, int height, int width,
+                                   int align_corners)
+{
+    return resize(g, x, align_corners ? T3DI_BILINEAR_CORNERS : T3DI_BILINEAR, height, width);
+}
+
+struct t3d_ref t3d_resize_nearest(struct t3d_graph *g, struct t3d_ref x, int height, int width)
+{
+    return resize(g, x, T3DI_NEAREST, height, width);
+}
+
+struct t3d_ref t3d_haar(struct t3d_graph *g, struct t3d_ref x)
+{
+    return t3d_graph_node(g, &t3d_op_haar, NULL, &x, 1);
+}
+
+struct t3d_ref t3d_haar_inverse(struct t3d_graph *g, struct t3d_ref x)
+{
+    return t3d_graph_node(g, &t3d_op_haar_inverse, NULL, &x, 1);
+}
+
 const struct t3d_op *const t3d_ops[] = {&t3d_op_matmul,
                                         &t3d_op_matmul_act,
                                         &t3d_op_batch_matmul,
@@ -393,4 +455,9 @@ const struct t3d_op *const t3d_ops[] = {&t3d_op_matmul,
                                         &t3d_op_unpatchify,
                                         &t3d_op_reduce,
                                         &t3d_op_sinusoid,
+                                        &t3d_op_conv,
+                                        &t3d_op_pool,
+                                        &t3d_op_resize,
+                                        &t3d_op_haar,
+                                        &t3d_op_haar_inverse,
                                         NULL};

@@ -120,6 +120,40 @@ struct t3d_ref t3d_unpatchify(struct t3d_graph *g, struct t3d_ref x, int patch, 
 struct t3d_ref t3d_sinusoid(struct t3d_graph *g, struct t3d_ref t, int width, double scale,
                             double max_period);
 
+/* Pictures of what follows are channels last, (B, H, W, C): a network that takes (B, C, H, W)
+ * permutes once at its entrance. */
+struct t3d_conv {
+    int stride, dilation, groups; /* 0 = 1 */
+    int pad_h, pad_w;             /* zeros on either side */
+    int relu;                     /* max(y, 0) of the result */
+};
+/* x (B, H, W, C), w (O, C / groups, kh, kw), bias (O) optional -> (B, H', W', O),
+ * H' = (H + 2 pad - dilation (kh - 1) - 1) / stride + 1, rounded down. The gradient is x's alone:
+ * weights are frozen, and fastest as constants. */
+struct t3d_ref t3d_conv2d(struct t3d_graph *g, struct t3d_ref x, struct t3d_ref w,
+                          struct t3d_ref bias, const struct t3d_conv *conv);
+
+struct t3d_pooling {
+    int kernel, pad;
+    int stride;      /* 0 = kernel */
+    int ceil_mode;   /* H' is rounded up, but no window starts behind the picture */
+    int include_pad; /* an average counts the zeros of the padding */
+};
+/* Max: the gradient goes to the first of the largest. */
+struct t3d_ref t3d_max_pool(struct t3d_graph *g, struct t3d_ref x, const struct t3d_pooling *p);
+struct t3d_ref t3d_average_pool(struct t3d_graph *g, struct t3d_ref x, const struct t3d_pooling *p);
+
+/* To (B, height, width, C). Pixel centres are matched, or with align_corners those of the corners;
+ * no filter against aliasing (lib/image/resize.h has one, without a gradient). */
+struct t3d_ref t3d_resize_bilinear(struct t3d_graph *g, struct t3d_ref x, int height, int width,
+                                   int align_corners);
+struct t3d_ref t3d_resize_nearest(struct t3d_graph *g, struct t3d_ref x, int height, int width);
+
+/* One level of the orthonormal Haar transform, (B, H, W, C) -> (B, H / 2, W / 2, 4 C): the mean's
+ * band, then those of horizontal, vertical and diagonal differences; and back. */
+struct t3d_ref t3d_haar(struct t3d_graph *g, struct t3d_ref x);
+struct t3d_ref t3d_haar_inverse(struct t3d_graph *g, struct t3d_ref x);
+
 /* Every op of this file, for tests and benches; ends with NULL. */
 extern const struct t3d_op *const t3d_ops[];
 

@@ -5,7 +5,7 @@
 
 #include "num/graph.h"
 
-enum { T3DI_PACK_KEY = 24 };
+enum { T3DI_PACK_KEY = 40 };
 
 struct t3di_pack {
     const void *source;

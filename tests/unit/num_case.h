@@ -112,7 +112,7 @@ static inline struct t3d_ref make_input(struct made *m, const struct t3d_op *op,
     if (o->one && k->batch >> i & 1)
         s.dim[0] = 1;
     snprintf(name, sizeof name, "in%d", i);
-    if (s.type == T3D_INT || k->frozen >> i & 1)
+    if (s.type == T3D_INT || (k->frozen >> i & 1 && !o->constant))
         return m->in[i] = t3d_graph_input(m->g, name, s);
     if (o->constant && i) {
         free(constant_data[i]);

@@ -14,6 +14,7 @@
 #include "base/rng.h"
 #include "num/ops.h"
 #include "num/optim.h"
+#include "wait_asleep.h"
 
 enum { WIDTH = 16, TOKENS = 6, BATCH = 3, BLOCKS = 3 };
 
@@ -445,7 +446,7 @@ static void a_transformer_learns(void **state)
     t3d_graph_free(n.g);
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(live_values_never_overlap),
@@ -463,5 +464,7 @@ int main(void)
         cmocka_unit_test(a_transformer_learns),
     };
 
+    (void)argc;
+    wait_asleep(argv);
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -5,9 +5,9 @@
 
 #include <spawn.h>
 #include <sys/wait.h>
-#include <unistd.h>
 
 #include "base/defs.h"
+#include "wait_asleep.h"
 
 extern char **environ;
 
@@ -127,6 +127,78 @@ static void inference_equals_training(void **state)
     each_case(infer);
 }
 
+/* Constant weights, which are packed, with a gradient for the first input: the same bits for any
+ * threads and alone, and near those of weights that are not packed. */
+static const t3d_real *first_gradient(struct made *m, int64_t *n)
+{
+    struct t3d_shape s = t3d_graph_shape(m->g, m->in[0]);
+
+    *n = t3d_shape_count(&s);
+    return t3d_graph_grad(m->g, m->in[0]);
+}
+
+static void near(const t3d_real *x, const t3d_real *y, int64_t n, int exact, const char *op,
+                 const char *name)
+{
+    double scale = 1;
+
+    for (int64_t i = 0; i < n; i++)
+        scale = fmax(scale, fabs((double)x[i]));
+    for (int64_t i = 0; i < n; i++)
+        if (exact ? memcmp(&x[i], &y[i], sizeof *x) != 0
+                  : !(fabs((double)x[i] - (double)y[i]) <= 2e-6 * scale))
+            fail_msg("%s, %s: %.9g, with packed weights %.9g", op, name, (double)x[i],
+                     (double)y[i]);
+}
+
+static void pack(const struct t3d_op *op, const struct t3d_op_case *k)
+{
+    const struct make_options other[] = {
+        {.threads = 1, .constant = 1, .poison = 1},
+        {.threads = 2, .constant = 1},
+        {.threads = 3, .constant = 1, .poison = 1, .inner = 1},
+        {.threads = 2, .constant = 1, .one = 1},
+    };
+    struct made plain, first = {0};
+
+    if (k->n_in < 2 || has_no_grad(k, 0) || !op->backend[T3D_CPU].backward)
+        return;
+    plain = make_case(op, k, &(struct make_options){.threads = 1});
+    run_case(&plain, op->name);
+    for (size_t i = 0; i < T3D_COUNT(other); i++) {
+        struct made m;
+        int64_t n, unused;
+
+        if (other[i].one && !(k->batch & 1))
+            continue;
+        m = make_case(op, k, &other[i]);
+        run_case(&m, op->name);
+        for (int j = 0; j < m.n_out; j++) {
+            const t3d_real *y = result(&m, k, j, &n);
+
+            near(result(&plain, k, j, &unused), y, n, 0, op->name, k->name);
+            near(i ? result(&first, k, j, &unused) : y, y, n, 1, op->name, k->name);
+        }
+        if (!other[i].one && first_gradient(&m, &n)) {
+            near(first_gradient(&plain, &n), first_gradient(&m, &n), n, 0, op->name, k->name);
+            near(first_gradient(i ? &first : &m, &n), first_gradient(&m, &n), n, 1, op->name,
+                 k->name);
+        }
+        if (i)
+            t3d_graph_free(m.g);
+        else
+            first = m;
+    }
+    t3d_graph_free(first.g);
+    t3d_graph_free(plain.g);
+}
+
+static void packed_weights_keep_the_rules(void **state)
+{
+    (void)state;
+    each_case(pack);
+}
+
 static FILE *truth;
 
 static void against_double(const struct t3d_op *op, const struct t3d_op_case *k)
@@ -203,15 +275,17 @@ int main(int argc, char **argv)
         cmocka_unit_test(bits_are_the_same_for_any_threads_and_memory),
         cmocka_unit_test(a_sample_does_not_depend_on_its_batch),
         cmocka_unit_test(inference_equals_training),
+        cmocka_unit_test(packed_weights_keep_the_rules),
         cmocka_unit_test(the_same_holds_on_other_instruction_sets),
     };
 
-    (void)argv;
+    wait_asleep(argv);
     if (argc > 1) {
         if (!freopen("/dev/null", "w", stdout)) /* the outer run prints the plan */
             return 1;
         return cmocka_run_group_tests_name(
-            "inner", ((struct CMUnitTest[]){tests[0], tests[1], tests[2], tests[3]}), NULL, NULL);
+            "inner", ((struct CMUnitTest[]){tests[0], tests[1], tests[2], tests[3], tests[4]}),
+            NULL, NULL);
     }
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -10,9 +10,7 @@
 
 #include <pthread.h>
 
-#include <dnnl.h>
-
-#include "num/pool_impl.h"
+#include "num/cpu/dnnl_lib.h"
 
 enum { MAX_ARGS = 4 };
 
@@ -32,14 +30,19 @@ static void make_engine(void)
         engine = NULL;
 }
 
+dnnl_engine_t t3di_dnnl_engine(void)
+{
+    pthread_once(&engine_once, make_engine);
+    return engine;
+}
+
 int t3di_product_usable(void)
 {
     const char *choice = getenv("T3D_BLAS");
 
     if (choice && strcmp(choice, "plain") == 0)
         return 0;
-    pthread_once(&engine_once, make_engine);
-    return engine && strcmp(t3di_kernel()->isa, "avx512") == 0 &&
+    return t3di_dnnl_engine() && strcmp(t3di_kernel()->isa, "avx512") == 0 &&
            (dnnl_get_effective_cpu_isa() & dnnl_cpu_isa_avx512_core) == dnnl_cpu_isa_avx512_core;
 }
 
@@ -139,95 +142,19 @@ static dnnl_status_t describe(dnnl_primitive_desc_t *pd, const struct t3di_produ
     return s;
 }
 
-struct packing {
-    const struct t3di_product_desc *d;
-    const dnnl_memory_desc_t *want;
-    dnnl_stream_t stream;
-};
-
-/* The weights from their plain layout to the one that the primitive asks for. */
-static dnnl_status_t reorder(void *to, const struct packing *k)
-{
-    dnnl_primitive_desc_t pd = NULL;
-    dnnl_primitive_t primitive = NULL;
-    dnnl_memory_t plain = NULL, packed = NULL;
-    dnnl_memory_desc_t md;
-    dnnl_status_t s = matrix(&md, k->d->k, k->d->n, k->d->b_row, k->d->b_col);
-
-    if (s == dnnl_success)
-        s = dnnl_memory_create(&packed, k->want, engine, to);
-    if (s == dnnl_success)
-        s = dnnl_memory_create(&plain, &md, engine, (void *)(uintptr_t)k->d->constant);
-    if (s == dnnl_success)
-        s = dnnl_reorder_primitive_desc_create(&pd, &md, engine, k->want, engine, NULL);
-    if (s == dnnl_success)
-        s = dnnl_primitive_create(&primitive, pd);
-    if (s == dnnl_success) {
-        dnnl_exec_arg_t args[] = {{DNNL_ARG_FROM, plain}, {DNNL_ARG_TO, packed}};
-
-        s = dnnl_primitive_execute(primitive, k->stream, 2, args);
-    }
-    if (s == dnnl_success)
-        s = dnnl_stream_wait(k->stream);
-    if (primitive)
-        dnnl_primitive_destroy(primitive);
-    if (pd)
-        dnnl_primitive_desc_destroy(pd);
-    if (plain)
-        dnnl_memory_destroy(plain);
-    if (packed)
-        dnnl_memory_destroy(packed);
-    return s;
-}
-
-static int fill_pack(void *to, const struct t3di_pack *p, struct t3d_err *err)
-{
-    const struct packing *k = p->arg;
-    dnnl_status_t s = reorder(to, k);
-
-    return s == dnnl_success ? T3D_OK : fail(err, k->d, s);
-}
-
-/* What tells one layout of one matrix from another. With many threads and few rows oneDNN asks for
- * narrower blocks, so that a constant may have two. */
-static void make_key(int64_t *key, const struct t3di_product_desc *d,
-                     const dnnl_memory_desc_t *want)
-{
-    const dnnl_blocking_desc_t *b = &want->format_desc.blocking;
-    int n = 0;
-
-    key[n++] = 'd';
-    key[n++] = d->n;
-    key[n++] = d->k;
-    key[n++] = d->b_row;
-    key[n++] = d->b_col;
-    for (int i = 0; i < 2; i++) {
-        key[n++] = want->padded_dims[i];
-        key[n++] = b->strides[i];
-    }
-    for (int i = 0; i < b->inner_nblks && n + 2 <= T3DI_PACK_KEY; i++) {
-        key[n++] = b->inner_blks[i];
-        key[n++] = b->inner_idxs[i];
-    }
-}
-
 static int pack(struct t3di_product *p, const struct t3di_product_desc *d, dnnl_primitive_desc_t pd,
                 struct t3d_call *c, struct t3d_err *err)
 {
     const dnnl_memory_desc_t *want = dnnl_primitive_desc_query_md(pd, dnnl_query_weights_md, 0);
-    struct packing k = {d, want, p->stream};
-    struct t3di_pack pack = {.source = d->constant,
-                             .source_bytes = (size_t)(d->n * d->k) * sizeof(t3d_real),
-                             .bytes = dnnl_memory_desc_get_size(want),
-                             .fill = fill_pack,
-                             .arg = &k};
+    dnnl_memory_desc_t plain;
+    dnnl_status_t s = matrix(&plain, d->k, d->n, d->b_row, d->b_col);
     const void *data;
-    dnnl_status_t s;
 
-    make_key(pack.key, d, want);
-    data = t3di_pool_pack(c, &pack, err);
+    if (s != dnnl_success)
+        return fail(err, d, s);
+    data = t3di_dnnl_pack(c, d->constant, &plain, want, err);
     if (!data)
-        return err ? err->code : T3D_FAIL;
+        return T3D_FAIL;
     p->packed = 1;
     s = dnnl_memory_create(&p->b, want, engine, (void *)(uintptr_t)data);
     return s == dnnl_success ? T3D_OK : fail(err, d, s);

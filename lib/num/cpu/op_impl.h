@@ -45,6 +45,17 @@ struct t3di_sine_attr {
     int width;
     double scale, max_period;
 };
+struct t3di_conv_attr {
+    int stride, pad_h, pad_w, dilation, groups, relu;
+};
+struct t3di_pool_attr {
+    int kernel, stride, pad, ceil_mode, include_pad, max;
+};
+enum t3di_resize { T3DI_NEAREST, T3DI_BILINEAR, T3DI_BILINEAR_CORNERS };
+struct t3di_resize_attr {
+    enum t3di_resize mode;
+    int height, width;
+};
 enum t3di_loss { T3DI_MSE, T3DI_L1, T3DI_HUBER, T3DI_N_LOSSES };
 struct t3di_loss_attr {
     enum t3di_loss kind;
@@ -58,6 +69,8 @@ extern const struct t3d_op t3d_op_softmax, t3d_op_cross_entropy, t3d_op_losses[T
 extern const struct t3d_op t3d_op_embedding, t3d_op_gather, t3d_op_scatter;
 extern const struct t3d_op t3d_op_concat, t3d_op_slice, t3d_op_permute;
 extern const struct t3d_op t3d_op_patchify, t3d_op_unpatchify, t3d_op_reduce, t3d_op_sinusoid;
+extern const struct t3d_op t3d_op_conv, t3d_op_pool, t3d_op_resize, t3d_op_haar;
+extern const struct t3d_op t3d_op_haar_inverse;
 
 /* --- helpers --------------------------------------------------------------------------------- */
 
