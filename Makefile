@@ -60,7 +60,8 @@ HEADERS  := $(sort $(wildcard lib/*/*.h lib/*/*/*.h))
 TOOL_SRC := $(sort $(wildcard $(STAGES:%=%/*.c)))
 UNIT_SRC := $(sort $(wildcard tests/unit/*.c))
 UNIT64_SRC := $(sort $(wildcard tests/unit64/*.c))
-NUM_SRC  := $(sort $(wildcard lib/num/*.c lib/num/cpu/*.c lib/num/nocuda/*.c))
+NUM_SRC  := $(sort $(wildcard lib/num/*.c lib/num/cpu/*.c lib/num/nocuda/*.c \
+              lib/draw/splat*.c lib/draw/cpu/splat*.c))
 FUZZ_SRC := $(sort $(wildcard tests/fuzz/*.c))
 BENCH_SRC := $(sort $(wildcard tests/bench/*.c))
 AID_SRC  := $(sort $(wildcard tests/serve/*.c))
@@ -72,7 +73,7 @@ LIB     := $(B)/libt3d.a
 TOOLS   := $(B)/t3d $(foreach t,$(TOOL_SRC:.c=),$(B)/t3d-$(notdir $(t)))
 UNITS64 := $(UNIT64_SRC:tests/unit64/%.c=$(B)/unit/%64)
 UNITS   := $(UNIT_SRC:tests/unit/%.c=$(B)/unit/%) $(UNITS64)
-# The numerics core once more in double: the truth that its gradients are tested against.
+# The numerics core and the splat op once more in double: the truth their gradients are tested against.
 LIB64     := $(B)/libt3d64.a
 LIB64_OBJ := $(NUM_SRC:%.c=$(B)/obj64/%.o)
 FUZZERS := $(FUZZ_SRC:tests/fuzz/%.c=$(B)/fuzz/%)

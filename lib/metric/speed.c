@@ -13,13 +13,20 @@
 
 enum { GENERATED = 32 };
 
-const char t3d_speed_names[] = "read import render png shards manifest num";
+const char t3d_speed_names[] = "read import render png shards manifest num splat splat-small "
+                               "splat-batch";
 
-const struct t3d_speed_stage t3d_speed_stages[] = {
-    {"read", t3di_speed_read},     {"import", t3di_speed_import},
-    {"render", t3di_speed_render}, {"png", t3di_speed_png},
-    {"shards", t3di_speed_shards}, {"manifest", t3di_speed_manifest},
-    {"num", t3di_speed_num},       {NULL, NULL}};
+const struct t3d_speed_stage t3d_speed_stages[] = {{"read", t3di_speed_read},
+                                                   {"import", t3di_speed_import},
+                                                   {"render", t3di_speed_render},
+                                                   {"png", t3di_speed_png},
+                                                   {"shards", t3di_speed_shards},
+                                                   {"manifest", t3di_speed_manifest},
+                                                   {"num", t3di_speed_num},
+                                                   {"splat", t3di_speed_splat},
+                                                   {"splat-small", t3di_speed_splat_small},
+                                                   {"splat-batch", t3di_speed_splat_batch},
+                                                   {NULL, NULL}};
 
 double t3d_speed_phases(const struct t3d_speed_row *r)
 {

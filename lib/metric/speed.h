@@ -67,5 +67,8 @@ int t3di_speed_png(struct t3d_speed *b, struct t3d_speed_row *row, struct t3d_er
 int t3di_speed_shards(struct t3d_speed *b, struct t3d_speed_row *row, struct t3d_err *err);
 int t3di_speed_manifest(struct t3d_speed *b, struct t3d_speed_row *row, struct t3d_err *err);
 int t3di_speed_num(struct t3d_speed *b, struct t3d_speed_row *row, struct t3d_err *err);
+int t3di_speed_splat(struct t3d_speed *b, struct t3d_speed_row *row, struct t3d_err *err);
+int t3di_speed_splat_small(struct t3d_speed *b, struct t3d_speed_row *row, struct t3d_err *err);
+int t3di_speed_splat_batch(struct t3d_speed *b, struct t3d_speed_row *row, struct t3d_err *err);
 
 #endif
