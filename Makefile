@@ -49,13 +49,33 @@ PKG_CFLAGS += -DT3D_HAVE_DNNL
 PKG_LIBS   += -ldnnl
 endif
 
+# CUDA is used where its compiler is found (on the PATH or in /usr/local/cuda); CUDA=DIR is another place, CUDA=no
+# leaves it out. Machine code for these targets, and PTX of the last one for cards to come. cuBLASLt is loaded at run
+# time, so the programs start where there is no CUDA.
+CUDA ?= $(shell for n in "$$(command -v nvcc)" /usr/local/cuda/bin/nvcc; do [ -x "$$n" ] && dirname "$$(dirname \
+    "$$(readlink -f "$$n")")" && break; done)
+CUDA_TARGETS := 80 90
+ifneq ($(filter-out no,$(CUDA)),)
+DEVICE    := cuda
+NVCC      := $(filter ccache,$(CC)) $(CUDA)/bin/nvcc
+NVCCFLAGS_ALL = -std=c++17 -O3 -I. -Ilib -Xcompiler=-fPIE,-fno-exceptions,-fno-threadsafe-statics,-Wall,-Wextra --Werror=all-warnings \
+    $(foreach t,$(CUDA_TARGETS),-gencode=arch=compute_$(t),code=sm_$(t)) \
+    -gencode=arch=compute_$(lastword $(CUDA_TARGETS)),code=compute_$(lastword $(CUDA_TARGETS)) $(NVCCFLAGS)
+CUDA_CPPFLAGS := -isystem $(CUDA)/include \
+    -DT3D_CUDA_TARGETS='"$(CUDA_TARGETS:%=sm_%) compute_$(lastword $(CUDA_TARGETS))"'
+CUDA_LIBS := $(CUDA)/lib64/libcudart_static.a -ldl -lrt
+else
+DEVICE    := nocuda
+endif
+
 CPPFLAGS_ALL = -Ilib -D_GNU_SOURCE -include base/banned.h $(PKG_CFLAGS) $(CPPFLAGS)
 CFLAGS_ALL   = -std=c17 -g $(WARN) $(HARDEN) $(OPENMP) $(OPT.$(config)) $(CFLAGS)
 LDFLAGS_ALL  = -pie -Wl,-z,relro,-z,now,--as-needed $(filter-out -fsanitize=fuzzer-no-link,$(filter -fsanitize%,$(OPT.$(config)))) $(OPENMP) $(LDFLAGS)
-LDLIBS_ALL   = $(PKG_LIBS) -lm -lpthread $(LDLIBS)
+LDLIBS_ALL   = $(PKG_LIBS) $(CUDA_LIBS) -lm -lpthread $(LDLIBS)
 
 # --- sources: found, never listed -----------------------------------------------
-LIB_SRC  := $(sort $(wildcard lib/*/*.c lib/*/cpu/*.c lib/*/nocuda/*.c))
+LIB_SRC  := $(sort $(wildcard lib/*/*.c lib/*/cpu/*.c lib/*/$(DEVICE)/*.c))
+CU_SRC   := $(sort $(wildcard lib/*/$(DEVICE)/*.cu))
 HEADERS  := $(sort $(wildcard lib/*/*.h lib/*/*/*.h))
 TOOL_SRC := $(sort $(wildcard $(STAGES:%=%/*.c)))
 UNIT_SRC := $(sort $(wildcard tests/unit/*.c))
@@ -68,7 +88,7 @@ AID_SRC  := $(sort $(wildcard tests/serve/*.c))
 TESTS    := $(sort $(wildcard tests/tool/*.t tests/pipe/*.t))
 LONG     := $(sort $(wildcard tests/long/*.t))
 
-LIB_OBJ := $(LIB_SRC:%.c=$(B)/obj/%.o)
+LIB_OBJ := $(LIB_SRC:%.c=$(B)/obj/%.o) $(CU_SRC:%.cu=build/cuda/%.o)
 LIB     := $(B)/libt3d.a
 TOOLS   := $(B)/t3d $(foreach t,$(TOOL_SRC:.c=),$(B)/t3d-$(notdir $(t)))
 UNITS64 := $(UNIT64_SRC:tests/unit64/%.c=$(B)/unit/%64)
@@ -113,6 +133,11 @@ $(LIB64): $(LIB64_OBJ) $(B)/list
 $(B)/obj64/%.o: %.c $(B)/flags
 	@mkdir -p $(@D)
 	$(call say,CC)$(CC) $(CPPFLAGS_ALL) -DT3D_REAL_DOUBLE $(CFLAGS_ALL) $(call isa,$<) -MMD -MP -c -o $@ $<
+$(B)/obj/lib/num/cuda/%.o: private CPPFLAGS_ALL += $(CUDA_CPPFLAGS)
+# Code for the device is the same in every configuration.
+build/cuda/%.o: %.cu build/cuda/flags
+	@mkdir -p $(@D)
+	$(call say,NVCC)$(NVCC) $(NVCCFLAGS_ALL) -MMD -MP -MF $(@:.o=.d) -c -o $@ $<
 $(B)/obj/%.o: %.c $(B)/flags
 	@mkdir -p $(@D)
 	$(call say,CC)$(CC) $(CPPFLAGS_ALL) $(CFLAGS_ALL) $(call isa,$<) -MMD -MP -c -o $@ $<
@@ -120,8 +145,9 @@ $(B)/obj/%.o: %.c $(B)/flags
 # Stamps: changed flags rebuild everything, a changed file list re-archives, no change does nothing.
 $(B)/flags: TEXT = $(CC) $(CPPFLAGS_ALL) $(CFLAGS_ALL)
 $(B)/list:  TEXT = $(LIB_OBJ)
-$(B)/flags $(B)/list: FORCE
-	@mkdir -p $(B); echo '$(TEXT)' | cmp -s - $@ || echo '$(TEXT)' >$@
+build/cuda/flags: TEXT = $(NVCC) $(NVCCFLAGS_ALL)
+$(B)/flags $(B)/list build/cuda/flags: FORCE
+	@mkdir -p $(@D); echo '$(TEXT)' | cmp -s - $@ || echo '$(TEXT)' >$@
 
 # Man pages from the option tables.
 $(B)/man: $(TOOLS) scripts/make-man
@@ -170,4 +196,4 @@ help:
 	@echo 'all check check-long lint demo bench install uninstall clean units fuzzers benches'
 	@echo 'config=release|debug|sanitize|fuzz  CC=gcc|clang-14  V=1  PEERS=DIR (bench)'
 .PHONY: all units check check-long lint check-headers fuzzers benches demo bench install uninstall clean help FORCE
--include $(shell find $(B) -name '*.d' 2>/dev/null)
+-include $(shell find $(B) build/cuda -name '*.d' 2>/dev/null)

@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Which op runs by which functions: the ops' own files name no back end but the host's. */
+#include <stddef.h>
+
+#include "num/cuda/op.h"
+#include "num/cuda_impl.h"
+
+static const struct {
+    const struct t3d_op *first;
+    int n; /* neighbours that share the functions */
+    const struct t3d_op_backend *run;
+} table[] = {
+    {&t3d_op_matmul, 1, &t3di_cuda_matmul},
+    {&t3d_op_matmul_act, 1, &t3di_cuda_matmul},
+    {&t3d_op_batch_matmul, 1, &t3di_cuda_batch_matmul},
+    {t3d_op_unary, T3DI_N_UNARY, &t3di_cuda_unary_op},
+    {t3d_op_binary, T3DI_N_BINARY, &t3di_cuda_binary_op},
+};
+
+const struct t3d_op_backend *t3di_cuda_functions(const struct t3d_op *op)
+{
+    for (size_t i = 0; i < sizeof table / sizeof *table; i++)
+        for (int k = 0; k < table[i].n; k++)
+            if (op == table[i].first + k)
+                return table[i].run;
+    return NULL;
+}
