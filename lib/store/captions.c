@@ -38,7 +38,14 @@ struct t3d_captions {
     size_t n_texts, slot_capacity;
     const char *unit;
     struct t3d_caption_counts n;
+    const struct t3di_caption_reader *reader; /* NULL = make an index */
+    int lost;                                 /* the reader could not take a bad row */
 };
+
+int t3di_captions_keyless(const struct t3d_captions *c)
+{
+    return c->reader != NULL;
+}
 
 enum t3di_caption_field t3di_caption_field(const char *word, size_t n)
 {
@@ -69,11 +76,18 @@ void t3di_captions_bad(struct t3d_captions *c, uint64_t where, const char *reaso
     char text[400];
     va_list ap;
 
-    if (c->n.bad++)
+    if (c->n.bad++ && !c->reader)
         return;
     va_start(ap, fmt);
     vsnprintf(text, sizeof text, fmt, ap);
     va_end(ap);
+    if (c->reader) {
+        struct t3d_err why;
+        t3d_err_set(&why, T3D_SKIP, reason, "%s %llu: %s", c->unit, (unsigned long long)where,
+                    text);
+        c->lost |= c->reader->bad(c->reader->ctx, reason, why.msg, NULL) < 0;
+        return;
+    }
     t3d_err_set(&c->n.first_bad, T3D_SKIP, reason, "%s %llu: %s", c->unit,
                 (unsigned long long)where, text);
 }
@@ -156,8 +170,7 @@ static char *take_bytes(struct t3d_captions *c, size_t n)
     return p;
 }
 
-/* RFC 3629: no overlong forms, no surrogates, nothing above U+10FFFF. */
-static int is_utf8(const char *text)
+int t3di_is_utf8(const char *text)
 {
     const unsigned char *s = (const unsigned char *)text;
 
@@ -289,7 +302,7 @@ static const char *find_fault(const struct t3di_caption_row *row, const char **r
 
     for (int i = 0; i < T3DI_FIELDS; i++) {
         const char *s = row->field[i];
-        if (s && !is_utf8(s))
+        if (s && !t3di_is_utf8(s))
             return *reason = "not-utf8", "is not UTF-8: convert the list with iconv";
         keyed |= s && *s && (i == T3DI_UID || i == T3DI_PATH || i == T3DI_SHA256 || i == T3DI_KEY);
     }
@@ -312,6 +325,8 @@ int t3di_captions_add(struct t3d_captions *c, const struct t3di_caption_row *row
     cJSON *parsed = NULL;
     char *packed;
 
+    if (c->reader)
+        return c->reader->row(c->reader->ctx, row, err);
     if (fault) {
         t3di_captions_bad(c, row->where, reason, "the row %s", fault);
         return T3D_OK;
@@ -341,19 +356,13 @@ void t3di_captions_release(const struct t3d_blob *b, const void *p, size_t *done
     *done = at;
 }
 
-int t3d_captions_open(struct t3d_captions **out, const char *path, struct t3d_err *err)
+static int read_file(struct t3d_captions *c, const char *path, struct t3d_err *err)
 {
-    struct t3d_captions *c = calloc(1, sizeof *c);
     struct t3d_blob b;
     size_t i = 0;
-    int r;
+    int r = t3d_blob_open(&b, path, 0, err);
 
-    if (!c)
-        return t3d_err_nomem(err, "the captions");
-    c->unit = "line";
-    r = t3d_blob_open(&b, path, 0, err);
     if (r < 0) {
-        t3d_captions_close(c);
         if (err)
             err->code = T3D_USAGE;
         return T3D_USAGE;
@@ -369,12 +378,33 @@ int t3d_captions_open(struct t3d_captions **out, const char *path, struct t3d_er
     else
         r = t3di_captions_read_csv(c, &b, path, err);
     t3d_blob_close(&b);
+    return r;
+}
+
+int t3d_captions_open(struct t3d_captions **out, const char *path, struct t3d_err *err)
+{
+    struct t3d_captions *c = calloc(1, sizeof *c);
+    int r;
+
+    if (!c)
+        return t3d_err_nomem(err, "the captions");
+    c->unit = "line";
+    r = read_file(c, path, err);
     if (r < 0) {
         t3d_captions_close(c);
         return r;
     }
     *out = c;
     return T3D_OK;
+}
+
+int t3di_captions_each(const struct t3di_caption_reader *reader, const char *path,
+                       struct t3d_err *err)
+{
+    struct t3d_captions c = {.unit = "line", .reader = reader};
+    int r = read_file(&c, path, err);
+
+    return r == T3D_OK && c.lost ? t3d_err_nomem(err, "the captions") : r;
 }
 
 void t3d_captions_close(struct t3d_captions *c)

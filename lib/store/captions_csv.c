@@ -100,9 +100,9 @@ static int read_row(struct csv *r, const char *name, struct t3d_err *err)
 /* The columns by the first row, which is a header if it names a key or caption column; *header says
  * so. */
 static int find_columns(const struct csv *r, enum t3di_caption_field *column, int *header,
-                        const char *name, struct t3d_err *err)
+                        int keyless, const char *name, struct t3d_err *err)
 {
-    int key = 0, use = 0;
+    int key = 0, use = 0, caption = 0;
 
     for (size_t i = 0; i < r->n_fields && i < MAX_FIELDS; i++) {
         const char *s = r->text + r->field[i];
@@ -111,10 +111,15 @@ static int find_columns(const struct csv *r, enum t3di_caption_field *column, in
         column[i] = t3di_caption_field(s, strcspn(s, " "));
         key += column[i] <= T3DI_SHA256;
         use += column[i] < T3DI_FIELDS;
+        caption += column[i] == T3DI_CAPTION;
     }
-    *header = key && use > 1;
+    *header = (key && use > 1) || (keyless && caption);
     if (*header)
         return T3D_OK;
+    if (keyless && r->n_fields == 1) {
+        column[0] = T3DI_CAPTION;
+        return T3D_OK;
+    }
     if (use && r->n_fields != 2)
         return t3d_err_set(
             err, T3D_USAGE, "no-columns",
@@ -172,7 +177,7 @@ int t3di_captions_read_csv(struct t3d_captions *c, const struct t3d_blob *b, con
             x = r.n_fields > MAX_FIELDS
                     ? t3d_err_set(err, T3D_USAGE, "no-columns", "%s has more than %d columns", name,
                                   MAX_FIELDS)
-                    : find_columns(&r, column, &header, name, err);
+                    : find_columns(&r, column, &header, t3di_captions_keyless(c), name, err);
             n = r.n_fields;
             if (x == T3D_OK && header)
                 continue;

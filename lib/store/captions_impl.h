@@ -28,6 +28,21 @@ struct t3di_caption_row {
     uint64_t where;        /* line or byte, for messages */
 };
 
+/* Who wants the rows themselves, in the order of the file, instead of an index. Rows need no key
+ * then. `bad` hears of rows that cannot be used. */
+struct t3di_caption_reader {
+    int (*row)(void *ctx, const struct t3di_caption_row *row, struct t3d_err *err);
+    int (*bad)(void *ctx, const char *reason, const char *text, struct t3d_err *err);
+    void *ctx;
+};
+/* Read a list as t3d_captions_open does. */
+int t3di_captions_each(const struct t3di_caption_reader *reader, const char *path,
+                       struct t3d_err *err) T3D_MUST_CHECK;
+/* 1 when rows need no key. */
+int t3di_captions_keyless(const struct t3d_captions *c);
+/* RFC 3629: no overlong forms, no surrogates, nothing above U+10FFFF. */
+int t3di_is_utf8(const char *text);
+
 /* T3DI_FIELDS for a word that is no column name. */
 enum t3di_caption_field t3di_caption_field(const char *word, size_t n);
 

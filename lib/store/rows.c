@@ -93,7 +93,9 @@ int t3d_rows_has(const struct t3d_rows *s, int64_t num, const char *key)
 
     if (!e && s->old.n)
         e = bsearch(&want, s->old.entry, s->old.n, sizeof want, t3di_rows_by_num);
-    return e && has_lines(e) && strcmp(e->key, key) == 0;
+    if (!e || !has_lines(e))
+        return 0;
+    return key ? strcmp(e->key, key) == 0 : strspn(e->key, "0") != T3D_ROWS_KEY;
 }
 
 /* --- journal

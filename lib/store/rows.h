@@ -79,7 +79,7 @@ struct t3d_rows_object {
 /* Add objects, replacing what those numbers had; one without any line is removed. */
 int t3d_rows_put(struct t3d_rows *s, const struct t3d_rows_object *o, size_t n,
                  struct t3d_err *err) T3D_MUST_CHECK;
-/* 1 when object num is there with this key. */
+/* 1 when object num is there with this key; NULL = any but zeros, the key of what has failed. */
 int t3d_rows_has(const struct t3d_rows *s, int64_t num, const char *key);
 /* Finish leaves out objects numbered `end` or above: the list has become shorter. */
 void t3d_rows_limit(struct t3d_rows *s, int64_t end);

@@ -62,6 +62,23 @@ int t3d_shard_reader_next(struct t3d_shard_reader *r, struct t3d_sample *s, stru
     T3D_MUST_CHECK; /* T3D_OK, T3D_END, T3D_SKIP "bad-shard" */
 void t3d_shard_reader_close(struct t3d_shard_reader *r);
 
+/* Random access to the samples of a folder, also of shards that are being written, whole or parts
+ * of --shard i/N. One finder belongs to one thread; a place may be read in any. */
+struct t3d_shard_finder;
+struct t3d_shard_place {
+    int fd; /* close it */
+    uint64_t offset, size;
+};
+int t3d_shard_finder_open(struct t3d_shard_finder **f, const char *dir,
+                          struct t3d_err *err) T3D_MUST_CHECK;
+/* T3D_END when object num is in no shard with this key. */
+int t3d_shard_find(struct t3d_shard_finder *f, int64_t num, const char *key,
+                   struct t3d_shard_place *place, struct t3d_err *err) T3D_MUST_CHECK;
+void t3d_shard_finder_close(struct t3d_shard_finder *f);
+/* All of the sample lies in the arena. T3D_SKIP "bad-shard". */
+int t3d_shard_read(const struct t3d_shard_place *place, struct t3d_sample *s, struct t3d_arena *a,
+                   struct t3d_err *err) T3D_MUST_CHECK;
+
 /* A line of an .idx. */
 struct t3d_shard_entry {
     char key[33];

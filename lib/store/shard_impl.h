@@ -29,6 +29,10 @@ struct t3di_part {
     struct t3di_slot slot[T3D_SHARD_OBJECTS];
 };
 
+/* A journal line as t3di_part_note writes it: *at = the object's place in the shard, s.kind PART or
+ * GONE. -1 = not one of this shard. */
+int t3di_note_parse(const char *line, int64_t shard, int *at, struct t3di_slot *s);
+
 /* suffix is "" or ".p<i>of<N>". */
 int t3di_part_init(struct t3di_part *p, const char *dir, int64_t shard, const char *suffix,
                    struct t3d_err *err) T3D_MUST_CHECK;

@@ -98,8 +98,7 @@ void t3di_part_unlock(struct t3di_part *p)
         flock(p->lock_fd, LOCK_UN);
 }
 
-/* A journal line as t3di_part_note writes it; -1 = not one. */
-static int parse_note(const char *line, int64_t shard, int *at, struct t3di_slot *s)
+int t3di_note_parse(const char *line, int64_t shard, int *at, struct t3di_slot *s)
 {
     int64_t num;
     int end = 0;
@@ -144,7 +143,7 @@ static void apply_note(struct t3di_part *p, const char *line, uint64_t part_size
     struct t3di_slot s;
     int at;
 
-    if (parse_note(line, p->shard, &at, &s) < 0)
+    if (t3di_note_parse(line, p->shard, &at, &s) < 0)
         return;
     if (s.kind == T3DI_SLOT_PART) {
         uint64_t end = s.offset + s.size;

@@ -475,6 +475,116 @@ static void reader_gives_samples(void **state)
     t3d_arena_free(&a);
 }
 
+static int find(struct t3d_shard_finder *f, int64_t num, int version)
+{
+    struct t3d_arena a = {0};
+    struct t3d_shard_place place;
+    struct t3d_sample s;
+    char key[33], want[64];
+    int n, r;
+
+    key_of(num, key);
+    r = t3d_shard_find(f, num, key, &place, &err);
+    if (r != T3D_OK)
+        return r;
+    assert_int_equal(t3d_shard_read(&place, &s, &a, &err), T3D_OK);
+    close(place.fd);
+    assert_string_equal(s.key, key);
+    assert_int_equal(s.n, 2);
+    assert_string_equal(s.member[0].suffix, "json");
+    n = snprintf(want, sizeof want, "{\"num\":%" PRId64 ",\"version\":%d}\n", num, version);
+    if (version >= 0) {
+        assert_int_equal(s.member[0].size, n);
+        assert_memory_equal(s.member[0].data, want, n);
+    }
+    assert_int_equal(s.member[1].size, 510 + num % 5);
+    t3d_arena_free(&a);
+    return T3D_OK;
+}
+
+/* Samples are found in the part while it is written and in the tar afterwards, the newest first. */
+static void finder_finds(void **state)
+{
+    struct t3d_shards *s = open_shards();
+    struct t3d_shard_finder *f;
+    char key[33];
+
+    (void)state;
+    assert_int_equal(t3d_shard_finder_open(&f, dir, &err), T3D_OK);
+    assert_int_equal(find(f, 3, 0), T3D_END);
+    for (int64_t num = 300; num-- > 0;)
+        assert_int_equal(put(s, num, 1, &err), T3D_OK);
+    for (int64_t num = 0; num < 300; num++)
+        assert_int_equal(find(f, num, 1), T3D_OK);
+    assert_int_equal(t3d_shards_finish(s, &err), T3D_OK);
+    for (int64_t num = 0; num < 300; num++)
+        assert_int_equal(find(f, num, 1), T3D_OK);
+    assert_int_equal(put(s, 7, 2, &err), T3D_OK);
+    assert_int_equal(t3d_shards_remove(s, 8, &err), T3D_OK);
+    t3d_shard_finder_close(f);
+    assert_int_equal(t3d_shard_finder_open(&f, dir, &err), T3D_OK);
+    assert_int_equal(find(f, 7, 2), T3D_OK);
+    assert_int_equal(find(f, 8, 1), T3D_END);
+    assert_int_equal(find(f, 9, 1), T3D_OK);
+    key_of(10, key); /* the number of one, the key of another */
+    assert_int_equal(t3d_shard_find(f, 9, key, &(struct t3d_shard_place){0}, &err), T3D_END);
+    t3d_shards_close(s);
+    t3d_shard_finder_close(f);
+}
+
+/* Parts of --shard i/N lie side by side. */
+static void finder_knows_parts(void **state)
+{
+    struct t3d_shard_finder *f;
+
+    (void)state;
+    for (uint32_t i = 0; i < 3; i++) {
+        struct t3d_shards *s;
+        assert_int_equal(t3d_shards_open(&s, dir, i, 3, &err), T3D_OK);
+        for (int64_t num = i; num < 30; num += 3)
+            assert_int_equal(put(s, num, 1, &err), T3D_OK);
+        if (i < 2)
+            assert_int_equal(t3d_shards_finish(s, &err), T3D_OK);
+        t3d_shards_close(s);
+    }
+    assert_int_equal(t3d_shard_finder_open(&f, dir, &err), T3D_OK);
+    for (int64_t num = 0; num < 30; num++)
+        assert_int_equal(find(f, num, 1), T3D_OK);
+    t3d_shard_finder_close(f);
+}
+
+/* A writer that puts and finishes again and again never makes an object vanish. */
+static void finder_beside_a_writer(void **state)
+{
+    struct t3d_shards *s = open_shards();
+    struct t3d_shard_finder *f;
+    pid_t child;
+
+    (void)state;
+    for (int64_t num = 0; num < 40; num++)
+        assert_int_equal(put(s, num, 0, &err), T3D_OK);
+    child = fork();
+    if (child == 0) {
+        for (int version = 1; version < 6; version++) {
+            for (int64_t num = 40; num-- > 0;)
+                if (num % version == 0 && put(s, num, version, &err) != T3D_OK)
+                    _exit(1);
+            if (t3d_shards_finish(s, &err) != T3D_OK)
+                _exit(2);
+        }
+        _exit(0);
+    }
+    assert_int_equal(t3d_shard_finder_open(&f, dir, &err), T3D_OK);
+    for (int round = 0; round < 20; round++)
+        for (int64_t num = 0; num < 40; num++)
+            assert_int_equal(find(f, num, -1), T3D_OK);
+    t3d_shard_finder_close(f);
+    int status;
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_int_equal(status, 0);
+    t3d_shards_close(s);
+}
+
 static void check_sees_damage(void **state)
 {
     struct t3d_shards *s = open_shards();
@@ -520,6 +630,9 @@ int main(void)
         cmocka_unit_test_setup_teardown(parts_have_their_own_names, set_up, tear_down),
         cmocka_unit_test_setup_teardown(bad_members_are_refused, set_up, tear_down),
         cmocka_unit_test_setup_teardown(reader_gives_samples, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(finder_finds, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(finder_knows_parts, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(finder_beside_a_writer, set_up, tear_down),
         cmocka_unit_test_setup_teardown(check_sees_damage, set_up, tear_down),
     };
 
