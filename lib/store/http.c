@@ -429,6 +429,7 @@ static void hand_out(struct t3d_http *h, struct t3di_transfer *t, struct t3d_htt
     snprintf(r->etag, sizeof r->etag, "%s", t->reply.etag);
     if (t->class == T3D_HTTP_OK) {
         memcpy(r->sha256, t->sha256, sizeof r->sha256);
+        r->advertised = t->advertised;
         r->bytes = t->body.have;
         r->path = t->body.path;
         t->body.path = NULL;
@@ -741,4 +742,16 @@ void t3d_http_url_name(const char *url, char *buf, size_t n)
         if (*p == '/')
             s = p + 1;
     snprintf(buf, n, "%.*s", (int)T3D_MIN(end - s, 4096), s);
+}
+
+int t3d_http_is_page(const void *data, size_t n)
+{
+    const char *s = data, *end = s + n;
+
+    if (n >= 3 && memcmp(s, "\xef\xbb\xbf", 3) == 0)
+        s += 3;
+    while (s < end && (*s == ' ' || (*s >= '\t' && *s <= '\r')))
+        s++;
+    return (end - s >= 9 && strncasecmp(s, "<!doctype", 9) == 0) ||
+           (end - s >= 5 && strncasecmp(s, "<html", 5) == 0);
 }

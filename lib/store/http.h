@@ -90,6 +90,7 @@ struct t3d_http_result {
     unsigned attempts;   /* requests, redirects not counted */
     char etag[160];      /* as sent, "" = none */
     char sha256[65];     /* of the body, when OK */
+    int advertised;      /* the server has given this SHA-256 itself (X-Linked-ETag) */
     uint64_t bytes;      /* of the body, when OK */
     unsigned char *data; /* the body, malloc'd: set to NULL to keep it; NULL when it is in path */
     char *path;          /* the file with the body, malloc'd: rename it, else it is removed */
@@ -126,5 +127,8 @@ cJSON *t3d_http_statistics(const struct t3d_http *h);
 int t3d_http_url(const char *url, char **clean, struct t3d_err *err) T3D_MUST_CHECK;
 /* The last component of the path of a clean address, without query, into buf ("" = none). */
 void t3d_http_url_name(const char *url, char *buf, size_t n);
+
+/* 1 when a file begins like a web page: a login or an error instead of what was asked for. */
+int t3d_http_is_page(const void *data, size_t n);
 
 #endif

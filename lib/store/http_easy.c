@@ -21,6 +21,17 @@ static void reply_init(struct t3di_reply *r)
     r->limits = (struct t3di_limits){.retry_after = -1, .remaining = -1, .reset = -1};
 }
 
+/* "<64 hex digits>", as Hugging Face's hub gives for large files. */
+static void linked(struct t3di_reply *r, const char *value)
+{
+    unsigned char md[T3D_SHA256_BYTES];
+
+    if (*value == '"' && strlen(value) == 66)
+        snprintf(r->linked, sizeof r->linked, "%.64s", value + 1);
+    if (t3d_unhex(r->linked, sizeof md, md) < 0)
+        r->linked[0] = 0;
+}
+
 /* Whole number, or -2. */
 static int64_t whole(const char *s, char **end)
 {
@@ -68,6 +79,8 @@ static void field(struct t3di_reply *r, const char *name, size_t n, const char *
 
     if (is(name, n, "etag")) {
         snprintf(r->etag, sizeof r->etag, "%s", strlen(value) < sizeof r->etag ? value : "");
+    } else if (is(name, n, "x-linked-etag")) {
+        linked(r, value);
     } else if (is(name, n, "content-length")) {
         r->length = whole(value, &end);
     } else if (is(name, n, "content-range")) {

@@ -139,6 +139,7 @@ struct t3di_reply {
     int64_t last;
     double date; /* Date, seconds since 1970; 0 = none */
     char etag[T3DI_ETAG_SIZE];
+    char linked[65]; /* X-Linked-ETag, when it is a SHA-256: of the file that is redirected to */
     struct t3di_limits limits;
 };
 
@@ -158,9 +159,10 @@ struct t3di_transfer {
     uint64_t start; /* what the request asked for begins here */
     uint64_t got;   /* bytes of this reply */
     unsigned attempts, redirects, restarts, slot;
-    int pieces;  /* the body was put together from replies */
-    int fresh;   /* no partial file of an earlier run */
-    int refused; /* the address was refused when connecting */
+    int pieces;     /* the body was put together from replies */
+    int fresh;      /* no partial file of an earlier run */
+    int advertised; /* sha256 is the server\'s */
+    int refused;    /* the address was refused when connecting */
     enum t3di_abort abort;
     double first_start, start_time, due, pause;
     enum t3d_http_class class;

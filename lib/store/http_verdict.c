@@ -102,6 +102,16 @@ static enum t3di_next redirected(struct t3di_transfer *t)
         snprintf(text, sizeof text, "redirects to '%.200s', which is refused", to);
         return failed(t, T3D_HTTP_PERMANENT, "bad-redirect", text);
     }
+    if (t->reply.linked[0] && t->sha256[0] && strcmp(t->reply.linked, t->sha256) != 0) {
+        free(clean);
+        snprintf(text, sizeof text, "has the SHA-256 %s at home, the list says %s", t->reply.linked,
+                 t->sha256);
+        return failed(t, T3D_HTTP_INTEGRITY, "wrong-sha256", text);
+    }
+    if (t->reply.linked[0]) {
+        snprintf(t->sha256, sizeof t->sha256, "%s", t->reply.linked);
+        t->advertised = 1;
+    }
     if (t->url != t->first_url)
         free(t->url);
     t->url = clean;
