@@ -14,7 +14,7 @@
 #include "base/tool.h"
 #include "net/encoder_impl.h"
 
-static const struct t3di_encoder_family *const families[] = {&t3di_clip_family};
+static const struct t3di_encoder_family *const families[] = {&t3di_clip_family, &t3di_t5_family};
 
 void t3di_encoder_note(struct t3d_encoder *e, const char *fmt, ...)
 {

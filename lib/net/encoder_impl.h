@@ -39,7 +39,7 @@ struct t3di_encoder_family {
     const char *(*piece)(const struct t3d_encoder *e, uint32_t id, char *buf, size_t n);
 };
 
-extern const struct t3di_encoder_family t3di_clip_family;
+extern const struct t3di_encoder_family t3di_clip_family, t3di_t5_family;
 
 struct t3di_note {
     const char *text;

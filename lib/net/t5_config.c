@@ -5,7 +5,7 @@
 #include "base/json.h"
 #include "net/t5_impl.h"
 
-enum { CONFIG_MAX = 16 << 20, SIZE_MAX_ = 1 << 20, LAYERS_MAX = 1000 };
+enum { MOST_WIDTH = 1 << 20, MOST_LAYERS = 1000, MOST_HEADS = 4096 };
 
 struct reader {
     const cJSON *json;
@@ -69,37 +69,19 @@ static void read_activation(struct reader *r, struct t3di_t5_config *c)
         contradicts(r, "is_gated_act", proj);
 }
 
-static void read_family(struct reader *r)
-{
-    const char *type = t3d_json_str(r->json, "model_type", "");
-
-    if (strcmp(type, "t5") == 0)
-        return;
-    r->failed = 1;
-    if (strcmp(type, "umt5") == 0)
-        t3d_err_set(r->err, T3D_SKIP, "unsupported-model",
-                    "'%s': umT5 has position biases in every block and is not supported; take a "
-                    "T5 or FLAN-T5 encoder",
-                    r->path);
-    else
-        t3d_err_set(r->err, T3D_SKIP, "unsupported-model",
-                    "'%s': model_type is \"%.40s\", not \"t5\"", r->path, type);
-}
-
 static void read_all(struct reader *r, struct t3di_t5_config *c)
 {
-    read_family(r);
     c->vocab = whole(r, "vocab_size", 32128, 1, 1 << 24);
-    c->width = whole(r, "d_model", 512, 1, SIZE_MAX_);
-    c->head_width = whole(r, "d_kv", 64, 1, SIZE_MAX_);
-    c->hidden = whole(r, "d_ff", 2048, 1, SIZE_MAX_);
-    c->layers = whole(r, "num_layers", 6, 1, LAYERS_MAX);
-    c->heads = whole(r, "num_heads", 8, 1, 4096);
+    c->width = whole(r, "d_model", 512, 1, MOST_WIDTH);
+    c->head_width = whole(r, "d_kv", 64, 1, MOST_WIDTH);
+    c->hidden = whole(r, "d_ff", 2048, 1, MOST_WIDTH);
+    c->layers = whole(r, "num_layers", 6, 1, MOST_LAYERS);
+    c->heads = whole(r, "num_heads", 8, 1, MOST_HEADS);
     c->buckets = whole(r, "relative_attention_num_buckets", 32, 4, 1 << 16);
     c->max_distance = whole(r, "relative_attention_max_distance", 128, 2, 1 << 24);
     c->positions = whole(r, "n_positions", 0, 1, 1 << 24);
     c->eps = t3d_json_num(r->json, "layer_norm_epsilon", 1e-6);
-    if (!r->failed && (int64_t)c->heads * c->head_width > SIZE_MAX_)
+    if (!r->failed && (int64_t)c->heads * c->head_width > MOST_WIDTH)
         bad(r, "num_heads", "times d_kv is too large");
     if (!r->failed && (c->buckets % 4 || c->max_distance <= c->buckets / 4))
         bad(r, "relative_attention_num_buckets",
@@ -111,18 +93,13 @@ static void read_all(struct reader *r, struct t3di_t5_config *c)
         read_activation(r, c);
 }
 
-int t3di_t5_config_read(struct t3di_t5_config *c, const char *path, struct t3d_err *err)
+int t3di_t5_configure(struct t3di_t5_config *c, const cJSON *json, const char *path,
+                      struct t3d_err *err)
 {
-    struct reader r = {.path = path, .err = err};
-    cJSON *json;
-    int rc = t3d_json_read(&json, path, CONFIG_MAX, err);
+    struct reader r = {.json = json, .path = path, .err = err};
 
-    if (rc < 0)
-        return rc;
     memset(c, 0, sizeof *c);
-    r.json = json;
     read_all(&r, c);
-    cJSON_Delete(json);
     return r.failed ? T3D_SKIP : T3D_OK;
 }
 

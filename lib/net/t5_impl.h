@@ -1,14 +1,20 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* net/t5_impl.h -- configuration and weights of a T5 encoder, shared by the files that read them
- * and the one that runs them. */
+/* net/t5_impl.h -- the T5 encoder (Raffel et al., "Exploring the Limits of Transfer Learning with a
+ * Unified Text-to-Text Transformer", 2020), v1.0 (ReLU) and v1.1 (gated GELU; FLAN-T5 too): what
+ * its files share. */
 #ifndef T3D_NET_T5_IMPL_H
 #define T3D_NET_T5_IMPL_H
 
-#include "net/t5.h"
+#include "net/encoder_impl.h"
+#include "net/tokenize_unigram.h"
+#include "net/weights_impl.h"
 #include "num/ops.h"
-#include "store/safetensors.h"
 
-enum { T3DI_T5_PATH = 4096 };
+enum {
+    T3DI_T5_GRAPHS = 8,    /* kept at a time */
+    T3DI_T5_TRAINED = 512, /* tokens: n_positions of every published T5 */
+    T3DI_T5_LONGEST = 2048 /* the position bias of a text is (heads, T, T) */
+};
 
 /* config.json of transformers (models/t5/configuration_t5.py); absent keys have its defaults. */
 struct t3di_t5_config {
@@ -17,35 +23,52 @@ struct t3di_t5_config {
     enum t3d_act act;
     double eps;
     int buckets, max_distance;
-    int positions; /* n_positions, 0 = not stated: the length the model was trained at */
+    int positions; /* n_positions, 0 = not stated */
 };
 
-int t3di_t5_config_read(struct t3di_t5_config *c, const char *path,
-                        struct t3d_err *err) T3D_MUST_CHECK;
+/* path is for messages. */
+int t3di_t5_configure(struct t3di_t5_config *c, const cJSON *json, const char *path,
+                      struct t3d_err *err) T3D_MUST_CHECK;
 
 /* The bucket of key minus query (models/t5/modeling_t5.py, _relative_position_bucket,
  * bidirectional), 0 .. buckets - 1. */
 int t3di_t5_bucket(const struct t3di_t5_config *c, int64_t distance);
 
 struct t3di_t5_block {
-    const float *norm1, *qkv, *out; /* (D) (3 H, D) (D, H), H = heads head_width */
-    const float *norm2, *in, *gate; /* (D) (F, D); gate (F, D) is wi_1, NULL without gate */
-    const float *down;              /* (D, F) */
+    const float *norm1, *q, *k, *v, *out; /* (D) 3 times (H, D) (D, H), H = heads head_width */
+    const float *norm2, *in, *gate;       /* (D) (F, D); gate (F, D) is wi_1, NULL without gate */
+    const float *down;                    /* (D, F) */
 };
 
-struct t3di_t5_weights {
-    struct t3d_safetensors file;
-    struct t3d_arena arena;      /* what could not stay in the file */
+/* A batch of texts of one length, padded, under a key mask. */
+struct t3di_t5_graph {
+    struct t3d_graph *g;
+    int batch, tokens;
+    uint64_t last_use;
+    float *bias;                   /* (heads, T, T) */
+    struct t3d_ref ids, mask, out; /* (B, T), (B, T), (B, T, D) */
+};
+
+struct t3di_t5 {
+    struct t3di_t5_config config;
+    struct t3di_weights weights;
     const float *table, *last;   /* (V, D), final_layer_norm (D) */
     const float *bias;           /* (buckets, heads) */
     struct t3di_t5_block *block; /* (layers) */
-    size_t bytes;                /* of the encoder's tensors as stored */
+    struct t3d_arena arena;
+    struct t3d_unigram_tokenizer *tokenizer; /* NULL = none */
+    struct t3d_pool *pool;
+    struct t3di_t5_graph graph[T3DI_T5_GRAPHS];
+    uint64_t clock;
+    int longest; /* tokens of a text at most */
 };
 
-/* Every expected tensor with its shape, finite; others are refused, but for a decoder's. close is
- * safe on a zeroed one and after a failure. */
-int t3di_t5_weights_open(struct t3di_t5_weights *w, const struct t3di_t5_config *c, const char *dir,
-                         struct t3d_err *err) T3D_MUST_CHECK;
-void t3di_t5_weights_close(struct t3di_t5_weights *w);
+/* Every expected tensor with its shape, finite; others are refused, but for a decoder's. */
+int t3di_t5_load(struct t3di_t5 *t, const char *dir, int threads,
+                 struct t3d_err *err) T3D_MUST_CHECK;
+/* The graph of this shape; the one not used for the longest time makes room. */
+int t3di_t5_find_graph(struct t3di_t5_graph **out, struct t3d_encoder *e, int batch, int tokens,
+                       struct t3d_err *err) T3D_MUST_CHECK;
+void t3di_t5_graph_fini(struct t3di_t5_graph *n);
 
 #endif

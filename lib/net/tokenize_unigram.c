@@ -1,29 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* google/sentencepiece: src/normalizer.cc, src/unigram_model.cc (EncodeOptimized),
- * src/sentencepiece_processor.cc; the trie is darts-clone's. */
+ * src/sentencepiece_processor.cc; the map is a trie of darts-clone. */
 #include "net/tokenize_unigram.h"
+
+#include <stdio.h>
 
 #include "base/utf8.h"
 #include "net/tokenize_unigram_impl.h"
 
 static const char space_mark[] = "\xe2\x96\x81"; /* U+2581 */
-enum { SPACE_MARK = 3 };
-
-struct text {
-    const char *s;
-    size_t n;
-};
-
-struct buffer {
-    char *s;
-    size_t n;
-};
-
-struct node {
-    float score;
-    int64_t start; /* byte where the best piece that ends here begins; -1 = unreached */
-    uint32_t id;
-};
+enum { SPACE_MARK = 3, REPLACEMENT_MAX = 1024, UNKNOWN_PENALTY = 10 };
 
 void t3d_unigram_tokenizer_free(struct t3d_unigram_tokenizer *t)
 {
@@ -47,43 +33,62 @@ const char *t3d_unigram_tokenizer_hash(const struct t3d_unigram_tokenizer *t)
     return t->hash;
 }
 
-/* First piece of [low, high) whose byte at depth is >= c; a piece that ends there counts as -1. */
-static size_t lower_bound(const struct t3di_piece *p, size_t low, size_t high, size_t depth, int c)
+const char *t3d_unigram_tokenizer_piece(const struct t3d_unigram_tokenizer *t, uint32_t id,
+                                        char *buf, size_t n)
 {
-    while (low < high) {
-        size_t middle = (low + high) / 2;
-        int at = depth < p[middle].n ? (uint8_t)p[middle].s[depth] : -1;
-
-        if (at < c)
-            low = middle + 1;
-        else
-            high = middle;
+    if (id < t->n_all) {
+        snprintf(buf, n, "%.*s", (int)t->all[id].n, t->all[id].s);
+        return buf;
     }
-    return low;
+    for (size_t i = 0; i < t->n_added; i++) {
+        if (t->added[i].id == id) {
+            snprintf(buf, n, "%s", t->added[i].s);
+            return buf;
+        }
+    }
+    return NULL;
 }
 
-void t3di_piece_narrow(const struct t3d_unigram_tokenizer *t, size_t *low, size_t *high,
-                       size_t depth, uint8_t c)
+void t3di_put(struct t3di_buffer *b, const char *s, size_t n)
 {
-    *low = lower_bound(t->piece, *low, *high, depth, c);
-    *high = lower_bound(t->piece, *low, *high, depth, c + 1);
+    if (b->capacity - b->n < n) {
+        size_t more = T3D_MAX(2 * b->capacity, b->n + n + 256);
+        char *grown = t3d_alloc_raw(b->arena, more, 1);
+
+        if (!grown) {
+            b->failed = 1;
+            return;
+        }
+        if (b->n)
+            memcpy(grown, b->s, b->n);
+        b->s = grown;
+        b->capacity = more;
+    }
+    if (n)
+        memcpy(b->s + b->n, s, n);
+    b->n += n;
 }
+
+/* --- the normaliser of sentencepiece ----------------------------------------------------------
+ */
 
 static size_t character(const char *s, size_t n)
 {
     uint32_t c;
 
-    return t3d_utf8_decode(s, n, &c);
+    return (uint8_t)*s < 0x80 ? 1 : t3d_utf8_decode(s, n, &c);
 }
 
 /* Bytes of the longest user-defined piece at s. */
 static size_t match_user(const struct t3d_unigram_tokenizer *t, const char *s, size_t n)
 {
-    size_t low = 0, high = t->n_pieces, longest = 0;
+    uint32_t at = T3DI_TRIE_ROOT;
+    size_t longest = 0;
 
-    for (size_t i = 0; i < n && low < high; i++) {
-        t3di_piece_narrow(t, &low, &high, i, (uint8_t)s[i]);
-        if (low < high && t->piece[low].n == i + 1 && t->piece[low].type == T3DI_PIECE_USER)
+    for (size_t i = 0; i < n && (at = t3di_trie_next(&t->trie, at, (uint8_t)s[i])); i++) {
+        uint32_t value = t->trie.value[at];
+
+        if (value != T3DI_TRIE_NONE && t->piece[value].type == T3DI_PIECE_USER)
             longest = i + 1;
     }
     return longest;
@@ -91,7 +96,7 @@ static size_t match_user(const struct t3d_unigram_tokenizer *t, const char *s, s
 
 static uint32_t unit(const struct t3d_unigram_tokenizer *t, uint32_t i)
 {
-    const uint8_t *p = t->trie + (size_t)i * 4;
+    const uint8_t *p = t->map + (size_t)i * 4;
 
     return p[0] | (uint32_t)p[1] << 8 | (uint32_t)p[2] << 16 | (uint32_t)p[3] << 24;
 }
@@ -101,17 +106,16 @@ static uint32_t offset_of(uint32_t u)
     return u >> 10 << ((u & 0x200) >> 6);
 }
 
-/* Bytes of the longest key of the map at s; *to = its replacement. 0 when there is none. */
-static size_t match_map(const struct t3d_unigram_tokenizer *t, const char *s, size_t n,
-                        struct text *to)
+size_t t3di_map_match(const struct t3d_unigram_tokenizer *t, const char *s, size_t n, int longest,
+                      struct t3di_text *to)
 {
-    size_t longest = 0;
+    size_t found = 0;
     uint32_t at, u;
 
     if (!t->n_units)
         return 0;
     at = offset_of(unit(t, 0));
-    for (size_t i = 0; i < n; i++) {
+    for (size_t i = 0; i < n && (longest || !found); i++) {
         at ^= (uint8_t)s[i];
         if (at >= t->n_units)
             break;
@@ -126,43 +130,42 @@ static size_t match_map(const struct t3d_unigram_tokenizer *t, const char *s, si
 
             if (value >= t->pool_size)
                 break;
-            longest = i + 1;
+            found = i + 1;
             to->s = t->pool + value;
-            to->n = strlen(to->s);
+            to->n = strnlen(to->s, REPLACEMENT_MAX);
         }
     }
-    return longest;
+    return found;
 }
 
 /* What the first bytes of s become; returns how many they are. */
 static size_t normalise_prefix(const struct t3d_unigram_tokenizer *t, const char *s, size_t n,
-                               struct text *to)
+                               struct t3di_text *to)
 {
     size_t len = t->has_user ? match_user(t, s, n) : 0;
 
+    if (!len && (uint8_t)*s < 0x80 && t->plain[(uint8_t)*s] && (n == 1 || (uint8_t)s[1] < 0x80))
+        len = 1;
     if (!len) {
-        len = match_map(t, s, n, to);
+        len = t3di_map_match(t, s, n, 1, to);
         if (len)
             return len;
         len = character(s, n);
     }
     if (len) {
-        *to = (struct text){s, len};
+        *to = (struct t3di_text){s, len};
         return len;
     }
-    *to = (struct text){"\xef\xbf\xbd", 3};
+    *to = (struct t3di_text){"\xef\xbf\xbd", 3};
     return 1;
 }
 
-static void put_space(const struct t3d_unigram_tokenizer *t, struct buffer *b)
+static void put_space(const struct t3d_unigram_tokenizer *t, struct t3di_buffer *b)
 {
-    size_t n = t->escape_spaces ? SPACE_MARK : 1;
-
-    memcpy(b->s + b->n, t->escape_spaces ? space_mark : " ", n);
-    b->n += n;
+    t3di_put(b, t->escape_spaces ? space_mark : " ", t->escape_spaces ? SPACE_MARK : 1);
 }
 
-static void strip_end(const struct t3d_unigram_tokenizer *t, struct buffer *b)
+static void strip_end(const struct t3d_unigram_tokenizer *t, struct t3di_buffer *b)
 {
     const char *mark = t->escape_spaces ? space_mark : " ";
     size_t n = strlen(mark);
@@ -173,10 +176,10 @@ static void strip_end(const struct t3d_unigram_tokenizer *t, struct buffer *b)
 
 /* Normalizer::Normalize. */
 static void normalise(const struct t3d_unigram_tokenizer *t, const char *s, size_t n,
-                      struct buffer *b)
+                      struct t3di_buffer *b)
 {
     int after_space = t->remove_spaces;
-    struct text to;
+    struct t3di_text to;
     size_t i = 0, len;
 
     while (t->remove_spaces && i < n) { /* leading spaces */
@@ -189,18 +192,22 @@ static void normalise(const struct t3d_unigram_tokenizer *t, const char *s, size
         return;
     if (t->dummy_prefix && !t->space_is_suffix)
         put_space(t, b);
-    while (i < n) {
+    while (i < n && !b->failed) {
         i += normalise_prefix(t, s + i, n - i, &to);
         while (after_space && to.n && to.s[0] == ' ')
             to.s++, to.n--;
-        for (size_t k = 0; k < to.n; k++) {
-            if (to.s[k] == ' ')
-                put_space(t, b);
-            else
-                b->s[b->n++] = to.s[k];
-        }
         if (to.n)
             after_space = t->remove_spaces && to.s[to.n - 1] == ' ';
+        while (to.n) {
+            const char *space = memchr(to.s, ' ', to.n);
+            size_t before = space ? (size_t)(space - to.s) : to.n;
+
+            t3di_put(b, to.s, before);
+            if (space)
+                put_space(t, b);
+            to.s += before + (space != NULL);
+            to.n -= before + (space != NULL);
+        }
     }
     if (t->remove_spaces)
         strip_end(t, b);
@@ -208,111 +215,154 @@ static void normalise(const struct t3d_unigram_tokenizer *t, const char *s, size
         put_space(t, b);
 }
 
-/* An upper bound of the normalised length, so that one allocation is enough. */
-static size_t bound(const struct t3d_unigram_tokenizer *t, const char *s, size_t n)
-{
-    size_t total = SPACE_MARK;
-    struct text to;
+/* --- the best path ---------------------------------------------------------------------------
+ */
 
-    for (size_t i = 0; i < n;) {
-        i += normalise_prefix(t, s + i, n - i, &to);
-        total += to.n;
-        for (size_t k = 0; k < to.n; k++)
-            total += to.s[k] == ' ' ? SPACE_MARK - 1 : 0;
-    }
-    return total;
-}
-
-static void relax(struct node *node, double score, size_t start, uint32_t id)
+/* Scores are float in sentencepiece, double in tokenizers. The first of equal ones stays. */
+static void relax(const struct t3d_unigram_tokenizer *t, struct t3di_node *node, double score,
+                  size_t start, uint32_t id)
 {
+    if (!t->is_json)
+        score = (double)(float)score;
     if (node->start < 0 || score > node->score)
-        *node = (struct node){(float)score, (int64_t)start, id};
+        *node = (struct t3di_node){score, (int64_t)start, id};
 }
 
-/* The best path: node[i] for each byte i of s. The first of equal scores stays. */
-static void search(const struct t3d_unigram_tokenizer *t, const char *s, size_t n,
-                   struct node *node)
+static double score_of(const struct t3d_unigram_tokenizer *t, const struct t3di_piece *p)
 {
-    float unknown = t->min_score - 10;
+    return p->type == T3DI_PIECE_USER ? (double)((float)p->n * (float)t->max_score) - .1 : p->score;
+}
+
+/* The best path: node[i] for each byte i of s. */
+static void search(const struct t3d_unigram_tokenizer *t, const char *s, size_t n,
+                   struct t3di_node *node)
+{
+    double unknown = t->min_score - UNKNOWN_PENALTY;
 
     for (size_t i = 0, len; i < n; i += len) {
-        size_t low = 0, high = t->n_pieces;
+        uint32_t at = T3DI_TRIE_ROOT;
         int has_single = 0;
 
         len = character(s + i, n - i);
         len = len ? len : 1;
-        for (size_t k = 0; i + k < n; k++) {
-            const struct t3di_piece *p;
-            double score;
+        for (size_t k = i; k < n && (at = t3di_trie_next(&t->trie, at, (uint8_t)s[k])); k++) {
+            uint32_t value = t->trie.value[at];
+            const struct t3di_piece *p = &t->piece[value];
 
-            t3di_piece_narrow(t, &low, &high, k, (uint8_t)s[i + k]);
-            if (low == high)
-                break;
-            p = &t->piece[low];
-            if (p->n != k + 1 || p->type == T3DI_PIECE_UNUSED)
+            if (value == T3DI_TRIE_NONE || p->type == T3DI_PIECE_UNUSED)
                 continue;
-            score =
-                p->type == T3DI_PIECE_USER ? (float)(k + 1) * t->max_score - .1 : (double)p->score;
-            relax(&node[i + k + 1], score + node[i].score, i, p->id);
-            has_single |= k + 1 == len;
+            relax(t, &node[k + 1], score_of(t, p) + node[i].score, i, p->id);
+            has_single |= k + 1 == i + len;
         }
         if (!has_single)
-            relax(&node[i + len], unknown + node[i].score, i, t->unknown);
+            relax(t, &node[i + len], unknown + node[i].score, i, t->unknown);
     }
 }
 
-/* The pieces of the path; a run of unknown characters
- * is one token, or its bytes. */
-static size_t collect(const struct t3d_unigram_tokenizer *t, const char *s, size_t n,
-                      const struct node *node, uint32_t *id)
+void t3di_search_id(struct t3di_search *x, uint32_t id)
 {
-    size_t m = 0;
+    if (x->n == x->id_capacity) {
+        size_t more = 2 * x->id_capacity + 64;
+        uint32_t *grown = t3d_alloc_raw(x->arena, more, sizeof *grown);
 
-    for (size_t at = n; at > 0; at = (size_t)node[at].start) {
-        if (node[at].id != t->unknown) {
-            id[m++] = node[at].id;
-        } else if (t->byte_fallback) {
-            for (size_t k = at; k > (size_t)node[at].start; k--)
-                id[m++] = t->byte[(uint8_t)s[k - 1]];
-        } else if (m == 0 || id[m - 1] != t->unknown) {
-            id[m++] = t->unknown;
+        if (!grown) {
+            x->failed = 1;
+            return;
         }
+        if (x->n)
+            memcpy(grown, x->id, x->n * sizeof *grown);
+        x->id = grown;
+        x->id_capacity = more;
     }
-    for (size_t i = 0; i < m / 2; i++) {
-        uint32_t swap = id[i];
+    x->id[x->n++] = id;
+}
 
-        id[i] = id[m - 1 - i];
-        id[m - 1 - i] = swap;
+/* A run of unknown characters, backwards: one token, or its bytes. The text of the unknown piece
+ * itself is that piece (tokenizers looks a run up before it falls back). */
+static void put_unknown(struct t3di_search *x, const char *s, size_t n)
+{
+    const struct t3d_unigram_tokenizer *t = x->t;
+    int is_piece = t->is_json && n == t->unknown_n && memcmp(s, t->unknown_text, n) == 0;
+
+    if (!t->byte_fallback || is_piece) {
+        t3di_search_id(x, t->unknown);
+        return;
     }
-    return m;
+    while (n-- > 0)
+        t3di_search_id(x, t->byte[(uint8_t)s[n]]);
+}
+
+/* The pieces of the path, from the end; then turned. */
+static void collect(struct t3di_search *x, const char *s, size_t n)
+{
+    const struct t3di_node *node = x->node;
+    size_t first = x->n;
+
+    for (size_t at = n, end = n; at > 0; end = at) {
+        at = (size_t)node[at].start;
+        if (node[end].id != x->t->unknown) {
+            t3di_search_id(x, node[end].id);
+            continue;
+        }
+        while (at > 0 && node[at].id == x->t->unknown)
+            at = (size_t)node[at].start;
+        put_unknown(x, s + at, end - at);
+    }
+    for (size_t i = first, k = x->n; i + 1 < k; i++) {
+        uint32_t swap = x->id[i];
+
+        x->id[i] = x->id[--k];
+        x->id[k] = swap;
+    }
+}
+
+void t3di_search_text(struct t3di_search *x, const char *s, size_t n)
+{
+    if (n + 1 > x->node_capacity) {
+        x->node_capacity = T3D_MAX(2 * (n + 1), 256);
+        x->node = t3d_alloc_raw(x->arena, x->node_capacity, sizeof *x->node);
+    }
+    if (!x->node || x->failed) {
+        x->failed = 1;
+        return;
+    }
+    for (size_t i = 0; i <= n; i++)
+        x->node[i] = (struct t3di_node){0, i ? -1 : 0, 0};
+    search(x->t, s, n, x->node);
+    collect(x, s, n);
+}
+
+static void tokenize_piece_model(struct t3di_search *x, const char *text, size_t size)
+{
+    struct t3di_buffer b = {.arena = x->arena};
+
+    normalise(x->t, text, size, &b);
+    if (b.failed)
+        x->failed = 1;
+    else
+        t3di_search_text(x, b.s, b.n);
 }
 
 int t3d_unigram_tokenize(struct t3d_tokens *out, const struct t3d_unigram_tokenizer *t,
                          const char *text, size_t size, size_t max, struct t3d_arena *a,
                          struct t3d_err *err)
 {
-    struct buffer b = {0};
-    struct node *node;
+    struct t3di_search x = {.t = t, .arena = a};
 
     memset(out, 0, sizeof *out);
     if (max < 1)
         return t3d_err_set(err, T3D_FAIL, "bad-length", "0 tokens have no room for </s>");
-    b.s = t3d_alloc_raw(a, bound(t, text, size), 1);
-    if (!b.s)
+    if (t->is_json)
+        t3di_json_tokenize(&x, text, size);
+    else
+        tokenize_piece_model(&x, text, size);
+    out->truncated = x.n > max - 1;
+    if (out->truncated)
+        x.n = max - 1;
+    t3di_search_id(&x, t->end);
+    if (x.failed)
         return t3d_err_nomem(err, "a caption");
-    normalise(t, text, size, &b);
-    node = t3d_alloc_raw(a, b.n + 1, sizeof *node);
-    out->id = t3d_alloc_raw(a, b.n + 1, sizeof *out->id);
-    if (!node || !out->id)
-        return t3d_err_nomem(err, "a caption");
-    for (size_t i = 0; i <= b.n; i++)
-        node[i] = (struct node){0, i ? -1 : 0, 0};
-    search(t, b.s, b.n, node);
-    out->n = collect(t, b.s, b.n, node, out->id);
-    if (out->n > max - 1) {
-        out->n = max - 1;
-        out->truncated = 1;
-    }
-    out->id[out->n++] = t->end;
+    out->id = x.id;
+    out->n = x.n;
     return T3D_OK;
 }

@@ -1,22 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Models of sentencepiece (src/sentencepiece_model.proto, by the wire format of protocol buffers)
- * and tokenizer.json of tokenizers. */
+/* Models of sentencepiece: src/sentencepiece_model.proto, by the wire format of protocol buffers.
+ */
 #include <math.h>
+#include <stdarg.h>
 #include <sys/stat.h>
 
 #include "base/file.h"
-#include "base/jsontok.h"
 #include "net/tokenize_unigram_impl.h"
 
-enum { FILE_MAX = 256 << 20, MAX_DEPTH = 64, UNIGRAM = 1 };
-
-struct loader {
-    struct t3d_unigram_tokenizer *t;
-    size_t capacity;
-    struct t3di_piece *all; /* (t->size) every piece, by id */
-    struct t3d_err *err;
-    const char *path;
-};
+enum { FILE_MAX = 256 << 20, UNIGRAM = 1 };
 
 struct wire {
     const uint8_t *p, *end;
@@ -28,8 +20,14 @@ struct field {
     struct wire body; /* of a length-delimited one */
 };
 
-static int bad(struct loader *l, const char *what)
+int t3di_unigram_bad(struct t3di_unigram_loader *l, const char *fmt, ...)
 {
+    char what[400];
+    va_list ap;
+
+    va_start(ap, fmt);
+    vsnprintf(what, sizeof what, fmt, ap);
+    va_end(ap);
     return t3d_err_set(l->err, T3D_SKIP, "bad-tokenizer", "'%s' %s", l->path, what);
 }
 
@@ -77,31 +75,32 @@ static int next_field(struct wire *w, struct field *f)
     return 1;
 }
 
-static int add_piece(struct loader *l, const struct t3di_piece *p)
+int t3di_unigram_add(struct t3di_unigram_loader *l, const struct t3di_piece *p)
 {
     struct t3d_unigram_tokenizer *t = l->t;
 
-    if (t->size == l->capacity) {
+    if (l->n == l->capacity) {
         size_t more = T3D_MAX(l->capacity * 2, 1024);
         struct t3di_piece *grown = t3d_alloc_raw(&t->arena, more, sizeof *grown);
 
         if (!grown)
             return t3d_err_nomem(l->err, l->path);
-        if (t->size)
-            memcpy(grown, l->all, t->size * sizeof *grown);
+        if (l->n)
+            memcpy(grown, l->all, l->n * sizeof *grown);
         l->all = grown;
         l->capacity = more;
     }
     if (p->n == 0 || !isfinite(p->score) || p->type < T3DI_PIECE_NORMAL ||
         p->type > T3DI_PIECE_BYTE)
-        return bad(l, "has a piece that is empty, of an unknown type, or without a score");
-    l->all[t->size] = *p;
-    l->all[t->size].id = t->size;
-    t->size++;
+        return t3di_unigram_bad(
+            l, "has a piece that is empty, of an unknown type, or without a score");
+    l->all[l->n] = *p;
+    l->all[l->n].id = l->n;
+    t->size = ++l->n;
     return T3D_OK;
 }
 
-static int read_piece(struct loader *l, struct wire w)
+static int read_piece(struct t3di_unigram_loader *l, struct wire w)
 {
     struct t3di_piece p = {.type = T3DI_PIECE_NORMAL};
     struct field f;
@@ -115,15 +114,18 @@ static int read_piece(struct loader *l, struct wire w)
                 return t3d_err_nomem(l->err, l->path);
         } else if (f.number == 2 && f.type == 5) {
             uint32_t bits = (uint32_t)f.value;
-            memcpy(&p.score, &bits, sizeof bits);
+            float score;
+
+            memcpy(&score, &bits, sizeof bits);
+            p.score = (double)score;
         } else if (f.number == 3 && f.type == 0) {
             p.type = f.value <= T3DI_PIECE_BYTE ? (enum t3di_piece_type)f.value : 0;
         }
     }
-    return r < 0 ? bad(l, "has a damaged piece") : add_piece(l, &p);
+    return r < 0 ? t3di_unigram_bad(l, "has a damaged piece") : t3di_unigram_add(l, &p);
 }
 
-static int read_trainer(struct loader *l, struct wire w)
+static int read_trainer(struct t3di_unigram_loader *l, struct wire w)
 {
     uint64_t model = UNIGRAM;
     struct field f;
@@ -138,12 +140,12 @@ static int read_trainer(struct loader *l, struct wire w)
             l->t->byte_fallback = f.value != 0;
     }
     if (r < 0)
-        return bad(l, "has a damaged trainer_spec");
-    return model == UNIGRAM ? T3D_OK : bad(l, "is not a unigram model");
+        return t3di_unigram_bad(l, "has a damaged trainer_spec");
+    return model == UNIGRAM ? T3D_OK : t3di_unigram_bad(l, "is not a unigram model");
 }
 
 /* u32 size of the trie, the trie, the pool. */
-static int take_map(struct loader *l, const uint8_t *p, size_t n)
+int t3di_unigram_map(struct t3di_unigram_loader *l, const uint8_t *p, size_t n)
 {
     struct t3d_unigram_tokenizer *t = l->t;
     size_t bytes;
@@ -152,28 +154,28 @@ static int take_map(struct loader *l, const uint8_t *p, size_t n)
     if (n == 0)
         return T3D_OK;
     if (n < 4)
-        return bad(l, "has a damaged precompiled_charsmap");
+        return t3di_unigram_bad(l, "has a damaged precompiled_charsmap");
     bytes = (size_t)p[0] | (size_t)p[1] << 8 | (size_t)p[2] << 16 | (size_t)p[3] << 24;
     if (bytes > n - 4 || bytes % 4 || bytes < 4)
-        return bad(l, "has a damaged precompiled_charsmap");
+        return t3di_unigram_bad(l, "has a damaged precompiled_charsmap");
     copy = t3d_strndup(&t->arena, (const char *)p + 4, n - 4); /* its NUL ends the last text */
     if (!copy)
         return t3d_err_nomem(l->err, l->path);
-    t->trie = (const uint8_t *)copy;
+    t->map = (const uint8_t *)copy;
     t->n_units = bytes / 4;
     t->pool = copy + bytes;
     t->pool_size = n - 4 - bytes;
     return T3D_OK;
 }
 
-static int read_normaliser(struct loader *l, struct wire w)
+static int read_normaliser(struct t3di_unigram_loader *l, struct wire w)
 {
     struct field f;
     int r, rc = T3D_OK;
 
     while (rc == T3D_OK && (r = next_field(&w, &f)) > 0) {
         if (f.number == 2 && f.type == 2)
-            rc = take_map(l, f.body.p, f.value);
+            rc = t3di_unigram_map(l, f.body.p, f.value);
         else if (f.number == 3 && f.type == 0)
             l->t->dummy_prefix = f.value != 0;
         else if (f.number == 4 && f.type == 0)
@@ -181,10 +183,10 @@ static int read_normaliser(struct loader *l, struct wire w)
         else if (f.number == 5 && f.type == 0)
             l->t->escape_spaces = f.value != 0;
     }
-    return rc == T3D_OK && r < 0 ? bad(l, "has a damaged normalizer_spec") : rc;
+    return rc == T3D_OK && r < 0 ? t3di_unigram_bad(l, "has a damaged normalizer_spec") : rc;
 }
 
-static int load_model(struct loader *l, const struct t3d_blob *b)
+static int load_model(struct t3di_unigram_loader *l, const struct t3d_blob *b)
 {
     struct wire w = {b->data, b->data + b->size};
     struct field f;
@@ -200,118 +202,8 @@ static int load_model(struct loader *l, const struct t3d_blob *b)
         else if (f.number == 3)
             rc = read_normaliser(l, f.body);
     }
-    return rc == T3D_OK && r < 0 ? bad(l, "is not a sentencepiece model (or cut off)") : rc;
-}
-
-/* RFC 4648, section 4; the bytes replace the text. -1 when it is none. */
-static int64_t base64(char *s)
-{
-    static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    uint32_t bits = 0;
-    int64_t n = 0;
-    int have = 0;
-
-    for (const char *p = s; *p && *p != '='; p++) {
-        const char *at = strchr(digits, *p);
-
-        if (!at)
-            return -1;
-        bits = bits << 6 | (uint32_t)(at - digits);
-        have += 6;
-        if (have >= 8) {
-            have -= 8;
-            s[n++] = (char)(bits >> have & 0xff);
-        }
-    }
-    return n;
-}
-
-/* The first precompiled_charsmap in the normaliser, or in its parts. */
-static int find_map(struct loader *l, const struct t3d_jsontok *j, uint32_t v)
-{
-    uint32_t map = t3d_jtok_member(j, v, "precompiled_charsmap");
-    uint32_t parts = t3d_jtok_member(j, v, "normalizers");
-    int64_t n;
-    char *s;
-
-    for (uint32_t i = 0, e = t3d_jtok_first(j, parts); !map && i < j->tok[parts].n; i++) {
-        map = t3d_jtok_member(j, e, "precompiled_charsmap");
-        e = j->tok[e].next;
-    }
-    if (j->tok[map].type != T3D_JTOK_STRING)
-        return T3D_OK;
-    s = t3d_jtok_string(j, map, &l->t->arena);
-    if (!s)
-        return t3d_err_nomem(l->err, l->path);
-    n = base64(s);
-    return n < 0 ? bad(l, "has a precompiled_charsmap that is not base64")
-                 : take_map(l, (const uint8_t *)s, (size_t)n);
-}
-
-/* Special tokens are no part of texts. */
-static void mark_special(struct loader *l, const struct t3d_jsontok *j)
-{
-    uint32_t added = t3d_jtok_member(j, T3D_JTOK_ROOT, "added_tokens");
-    uint64_t id;
-
-    for (uint32_t i = 0, e = t3d_jtok_first(j, added); e && i < j->tok[added].n; i++) {
-        if (j->tok[t3d_jtok_member(j, e, "special")].type == T3D_JTOK_TRUE &&
-            t3d_jtok_whole(j, t3d_jtok_member(j, e, "id"), &id) && id < l->t->size &&
-            l->all[id].type != T3DI_PIECE_UNKNOWN)
-            l->all[id].type = T3DI_PIECE_CONTROL;
-        e = j->tok[e].next;
-    }
-}
-
-/* [["piece", score], ...] */
-static int read_pieces(struct loader *l, const struct t3d_jsontok *j, uint32_t vocab,
-                       uint64_t unknown)
-{
-    int r = T3D_OK;
-
-    if (j->tok[vocab].type != T3D_JTOK_ARRAY)
-        return bad(l, "has no model.vocab of pieces and scores: it is not a unigram tokenizer");
-    for (uint32_t i = 0, e = t3d_jtok_first(j, vocab); i < j->tok[vocab].n && r == T3D_OK; i++) {
-        uint32_t first = t3d_jtok_first(j, e);
-        struct t3di_piece p = {.type = i == unknown ? T3DI_PIECE_UNKNOWN : T3DI_PIECE_NORMAL};
-
-        p.s = t3d_jtok_string(j, first, &l->t->arena);
-        if (!p.s || j->tok[e].n != 2)
-            return bad(l, "has a piece that is not [text, score]");
-        p.n = (uint32_t)strlen(p.s);
-        p.score = (float)t3d_jtok_number(j, j->tok[first].next, NAN);
-        if (l->t->byte_fallback && p.n == 6 && strncmp(p.s, "<0x", 3) == 0 && p.s[5] == '>')
-            p.type = T3DI_PIECE_BYTE;
-        r = add_piece(l, &p);
-        e = j->tok[e].next;
-    }
-    return r;
-}
-
-static int load_json(struct loader *l, const struct t3d_blob *b)
-{
-    struct t3d_arena scratch = {0};
-    struct t3d_jsontok j;
-    struct t3d_err why;
-    uint64_t unknown = UINT64_MAX;
-    int r;
-
-    if (t3d_jsontok_parse(&j, &scratch, (const char *)b->data, b->size, MAX_DEPTH, &why) < 0) {
-        r = bad(l, why.msg);
-    } else {
-        uint32_t model = t3d_jtok_member(&j, T3D_JTOK_ROOT, "model");
-
-        t3d_jtok_whole(&j, t3d_jtok_member(&j, model, "unk_id"), &unknown);
-        l->t->byte_fallback =
-            j.tok[t3d_jtok_member(&j, model, "byte_fallback")].type == T3D_JTOK_TRUE;
-        r = read_pieces(l, &j, t3d_jtok_member(&j, model, "vocab"), unknown);
-        if (r == T3D_OK)
-            r = find_map(l, &j, t3d_jtok_member(&j, T3D_JTOK_ROOT, "normalizer"));
-        if (r == T3D_OK)
-            mark_special(l, &j);
-    }
-    t3d_arena_free(&scratch);
-    return r;
+    return rc == T3D_OK && r < 0 ? t3di_unigram_bad(l, "is not a sentencepiece model (or cut off)")
+                                 : rc;
 }
 
 static int by_text(const void *a, const void *b)
@@ -322,80 +214,138 @@ static int by_text(const void *a, const void *b)
     return order ? order : (x->n > y->n) - (x->n < y->n);
 }
 
-static int find_special(struct loader *l)
+static int is_byte(const struct t3d_unigram_tokenizer *t, const struct t3di_piece *p,
+                   unsigned *byte)
+{
+    int typed = t->is_json ? p->n == 6 && strncmp(p->s, "<0x", 3) == 0 && p->s[5] == '>'
+                           : p->type == T3DI_PIECE_BYTE;
+
+    return typed && sscanf(p->s, "<0x%2X>", byte) == 1 && *byte < 256;
+}
+
+static int find_special(struct t3di_unigram_loader *l, uint32_t n)
 {
     struct t3d_unigram_tokenizer *t = l->t;
-    int has_unknown = 0, has_end = 0;
-    unsigned bytes = 0;
+    int has_unknown = 0, has_end = t->is_json; /* from its template */
+    unsigned bytes = 0, byte;
+    uint8_t has[256] = {0};
 
-    for (uint32_t i = 0; i < t->size; i++) {
+    for (uint32_t i = 0; i < n; i++) {
         const struct t3di_piece *p = &l->all[i];
-        unsigned byte;
 
-        if (p->type == T3DI_PIECE_UNKNOWN && !has_unknown++)
+        if (p->type == T3DI_PIECE_UNKNOWN && !has_unknown++) {
             t->unknown = i;
+            t->unknown_text = p->s;
+            t->unknown_n = p->n;
+        }
         if (p->n == 4 && memcmp(p->s, "</s>", 4) == 0 && !has_end++)
             t->end = i;
-        if (p->type == T3DI_PIECE_BYTE && sscanf(p->s, "<0x%2X>", &byte) == 1 && byte < 256) {
+        if (is_byte(t, p, &byte)) {
             t->byte[byte] = i;
-            bytes++;
+            bytes += !has[byte]++;
         }
     }
     if (!has_unknown || !has_end)
-        return bad(l, "lacks the unknown piece or </s>");
+        return t3di_unigram_bad(l, "lacks the unknown piece or </s>");
     if (t->byte_fallback && bytes != 256)
-        return bad(l, "falls back on bytes but lacks some of their 256 pieces");
+        return t3di_unigram_bad(l, "falls back on bytes but lacks some of their 256 pieces");
     return T3D_OK;
 }
 
-static int sort_pieces(struct loader *l)
+/* tokenizers matches every piece of the list, sentencepiece not the special ones. */
+static int can_match(const struct t3d_unigram_tokenizer *t, const struct t3di_piece *p)
+{
+    return t->is_json || p->type == T3DI_PIECE_NORMAL || p->type == T3DI_PIECE_USER ||
+           p->type == T3DI_PIECE_UNUSED;
+}
+
+static int sort_pieces(struct t3di_unigram_loader *l, uint32_t n)
 {
     struct t3d_unigram_tokenizer *t = l->t;
     int has_normal = 0;
 
-    t->piece = t3d_alloc_raw(&t->arena, t->size, sizeof *t->piece);
+    t->piece = t3d_alloc_raw(&t->arena, n, sizeof *t->piece);
     if (!t->piece)
         return t3d_err_nomem(l->err, l->path);
-    for (uint32_t i = 0; i < t->size; i++) {
+    for (uint32_t i = 0; i < n; i++) {
         const struct t3di_piece *p = &l->all[i];
 
         t->has_user |= p->type == T3DI_PIECE_USER;
-        if (p->type == T3DI_PIECE_NORMAL) {
-            t->min_score = has_normal ? fminf(t->min_score, p->score) : p->score;
-            t->max_score = has_normal ? fmaxf(t->max_score, p->score) : p->score;
+        if (p->type == T3DI_PIECE_NORMAL || t->is_json) {
+            t->min_score = has_normal ? fmin(t->min_score, p->score) : p->score;
+            t->max_score = has_normal ? fmax(t->max_score, p->score) : p->score;
             has_normal = 1;
         }
-        if (p->type == T3DI_PIECE_NORMAL || p->type == T3DI_PIECE_USER ||
-            p->type == T3DI_PIECE_UNUSED)
+        if (can_match(t, p))
             t->piece[t->n_pieces++] = *p;
     }
     if (t->n_pieces)
         qsort(t->piece, t->n_pieces, sizeof *t->piece, by_text);
     for (size_t i = 1; i < t->n_pieces; i++)
         if (by_text(&t->piece[i - 1], &t->piece[i]) == 0)
-            return bad(l, "has a piece twice");
-    return has_normal ? T3D_OK : bad(l, "has no pieces");
+            return t3di_unigram_bad(l, "has a piece twice");
+    return has_normal ? T3D_OK : t3di_unigram_bad(l, "has no pieces");
 }
 
-static int load(struct loader *l, const char *path)
+static int index_pieces(struct t3di_unigram_loader *l)
+{
+    struct t3d_unigram_tokenizer *t = l->t;
+    struct t3d_arena scratch = {0};
+    struct t3di_trie_key *key = t3d_alloc_raw(&scratch, t->n_pieces, sizeof *key);
+    int r;
+
+    for (size_t i = 0; key && i < t->n_pieces; i++)
+        key[i] = (struct t3di_trie_key){t->piece[i].s, t->piece[i].n};
+    r = key ? t3di_trie_build(&t->trie, key, t->n_pieces, &t->arena, l->err)
+            : t3d_err_nomem(l->err, l->path);
+    t3d_arena_free(&scratch);
+    return r;
+}
+
+/* Characters that no key of the map is or continues with ASCII. */
+static void find_plain(struct t3d_unigram_tokenizer *t)
+{
+    struct t3di_text to;
+
+    for (int c = 1; c < 128; c++) {
+        t->plain[c] = 1;
+        for (int next = 0; next < 128 && t->plain[c]; next++)
+            t->plain[c] = t3di_map_match(t, (const char[]){(char)c, (char)next}, 2, 1, &to) == 0;
+    }
+    t->plain['\r'] = 0; /* with a line feed behind it one cluster */
+}
+
+static int load(struct t3di_unigram_loader *l, const char *path)
 {
     struct t3d_blob b;
+    uint32_t n;
     int r = t3d_blob_open(&b, path, FILE_MAX, l->err);
 
     if (r < 0)
         return r;
     t3d_sha256_hex(b.data, b.size, l->t->hash);
-    r = strcmp(t3d_path_ending(path), "json") == 0 ? load_json(l, &b) : load_model(l, &b);
+    r = strcmp(t3d_path_ending(path), "json") == 0
+            ? t3di_unigram_json(l, (const char *)b.data, b.size)
+            : load_model(l, &b);
     t3d_blob_close(&b);
+    n = l->n;
+    l->t->all = l->all;
+    l->t->n_all = n;
     if (r == T3D_OK)
-        r = find_special(l);
-    return r < 0 ? r : sort_pieces(l);
+        r = find_special(l, n);
+    if (r == T3D_OK)
+        r = sort_pieces(l, n);
+    if (r == T3D_OK)
+        r = index_pieces(l);
+    if (r == T3D_OK)
+        find_plain(l->t);
+    return r;
 }
 
 int t3d_unigram_tokenizer_open(struct t3d_unigram_tokenizer **out, const char *path,
                                struct t3d_err *err)
 {
-    struct loader l = {.err = err};
+    struct t3di_unigram_loader l = {.err = err};
     struct stat st;
     int r;
 
@@ -406,9 +356,9 @@ int t3d_unigram_tokenizer_open(struct t3d_unigram_tokenizer **out, const char *p
     l.t->dummy_prefix = l.t->remove_spaces = l.t->escape_spaces = 1;
     l.path = path;
     if (stat(path, &st) == 0 && S_ISDIR(st.st_mode)) {
-        l.path = t3d_path_join(&l.t->arena, path, "spiece.model");
+        l.path = t3d_path_join(&l.t->arena, path, "tokenizer.json");
         if (l.path && stat(l.path, &st) < 0)
-            l.path = t3d_path_join(&l.t->arena, path, "tokenizer.json");
+            l.path = t3d_path_join(&l.t->arena, path, "spiece.model");
     }
     r = l.path ? load(&l, l.path) : t3d_err_nomem(err, path);
     if (r < 0)

@@ -31,4 +31,8 @@ size_t t3d_unicode_lower(uint32_t c, uint32_t out[2]);
 int64_t t3d_unicode_nfc(const uint32_t **out, const uint32_t *in, size_t n,
                         struct t3d_arena *a) T3D_MUST_CHECK;
 
+/* Bytes of the extended grapheme cluster (UAX #29) at s, n > 0 bytes of UTF-8; a byte that begins
+ * no character is one alone. */
+size_t t3d_unicode_cluster(const char *s, size_t n);
+
 #endif
