@@ -89,6 +89,10 @@ static int open_tokenizer(struct t3d_encoder *e, struct t3d_err *err)
         return t3d_err_set(err, T3D_SKIP, "bad-config",
                            "'%s': eos_token_id is %lld, the tokenizer's end token %u", e->path,
                            (long long)c->config.eos, t3d_clip_tokenizer_end(c->tokenizer));
+    if (c->config.layout == T3DI_OPEN_CLIP)
+        t3d_clip_tokenizer_clean_as(c->tokenizer, T3D_CLEANING_OPEN_CLIP);
+    t3di_encoder_note(e, "texts: cleaned as %s does",
+                      c->config.layout == T3DI_OPEN_CLIP ? "open_clip" : "transformers");
     e->info.tokenizer_hash = t3d_clip_tokenizer_hash(c->tokenizer);
     e->info.max_tokens = (int)c->config.text.tokens;
     return T3D_OK;

@@ -2,8 +2,11 @@
 #include "net/tokenize_clip.h"
 
 #include "base/utf8.h"
+#include "net/clean.h"
 #include "net/tokenize_clip_impl.h"
 #include "net/unicode.h"
+
+enum { LONG_S = 0x17f };
 
 struct run {
     const struct t3d_clip_tokenizer *t;
@@ -32,6 +35,11 @@ uint32_t t3d_clip_tokenizer_start(const struct t3d_clip_tokenizer *t)
 uint32_t t3d_clip_tokenizer_end(const struct t3d_clip_tokenizer *t)
 {
     return t->end;
+}
+
+void t3d_clip_tokenizer_clean_as(struct t3d_clip_tokenizer *t, enum t3d_cleaning cleaning)
+{
+    t->cleaning = cleaning;
 }
 
 const char *t3d_clip_tokenizer_hash(const struct t3d_clip_tokenizer *t)
@@ -121,11 +129,14 @@ static void add_word(struct run *r, const uint32_t *c, size_t n)
     }
 }
 
-/* Length of 's 't 're 've 'm 'll 'd at c, or 0. */
-static size_t contraction(const uint32_t *c, size_t n)
+/* Length of 's 't 're 've 'm 'll 'd at c, or 0. Python's regex, without regard to case, takes a
+ * long s for an s. */
+static size_t contraction(enum t3d_cleaning cleaning, const uint32_t *c, size_t n)
 {
     if (n < 2 || c[0] != '\'')
         return 0;
+    if (cleaning == T3D_CLEANING_OPEN_CLIP && c[1] == LONG_S)
+        return 2;
     if (c[1] == 's' || c[1] == 't' || c[1] == 'm' || c[1] == 'd')
         return 2;
     if (n > 2 && (((c[1] == 'r' || c[1] == 'v') && c[2] == 'e') || (c[1] == 'l' && c[2] == 'l')))
@@ -134,10 +145,10 @@ static size_t contraction(const uint32_t *c, size_t n)
 }
 
 /* Length of the match of the pattern at c, which is no space. */
-static size_t match(const uint32_t *c, size_t n)
+static size_t match(enum t3d_cleaning cleaning, const uint32_t *c, size_t n)
 {
     enum t3d_unicode_class kind = t3d_unicode_class(c[0]);
-    size_t len = contraction(c, n);
+    size_t len = contraction(cleaning, c, n);
 
     if (len || kind == T3D_UNICODE_NUMBER)
         return len ? len : 1;
@@ -152,19 +163,33 @@ static void add_text(struct run *r, const uint32_t *c, size_t n)
         size_t len = 1;
 
         if (t3d_unicode_class(c[i]) != T3D_UNICODE_SPACE) {
-            len = match(c + i, n - i);
+            len = match(r->t->cleaning, c + i, n - i);
             add_word(r, c + i, len);
         }
         i += len;
     }
 }
 
-/* UTF-8 to characters in NFC and lower case; the number of them, or -1 when memory is out. */
-static int64_t read_text(uint32_t **out, const char *text, size_t size, struct t3d_arena *a)
+/* What transformers' tokenizer does first: NFC, then lower case. */
+static int64_t clean_transformers(uint32_t **out, const uint32_t *c, size_t n, struct t3d_arena *a)
+{
+    const uint32_t *nfc;
+    int64_t length = t3d_unicode_nfc(&nfc, c, n, a), m = 0;
+
+    *out = length < 0 ? NULL : t3d_alloc_raw(a, (size_t)length + 1, 2 * sizeof **out);
+    if (!*out)
+        return -1;
+    for (int64_t i = 0; i < length; i++)
+        m += (int64_t)t3d_unicode_lower(nfc[i], *out + m);
+    return m;
+}
+
+/* UTF-8 to clean characters; the number of them, or -1 when memory is out. */
+static int64_t read_text(uint32_t **out, enum t3d_cleaning cleaning, const char *text, size_t size,
+                         struct t3d_arena *a)
 {
     uint32_t *c = t3d_alloc_raw(a, size, sizeof *c);
-    const uint32_t *nfc;
-    int64_t n = 0, m = 0;
+    size_t n = 0;
 
     if (!c)
         return -1;
@@ -175,13 +200,8 @@ static int64_t read_text(uint32_t **out, const char *text, size_t size, struct t
             c[n] = 0xfffd;
         i += len ? len : 1;
     }
-    n = t3d_unicode_nfc(&nfc, c, (size_t)n, a);
-    *out = n < 0 ? NULL : t3d_alloc_raw(a, (size_t)n + 1, 2 * sizeof **out);
-    if (!*out)
-        return -1;
-    for (int64_t i = 0; i < n; i++)
-        m += (int64_t)t3d_unicode_lower(nfc[i], *out + m);
-    return m;
+    return cleaning == T3D_CLEANING_OPEN_CLIP ? t3di_clean_open_clip(out, c, n, a)
+                                              : clean_transformers(out, c, n, a);
 }
 
 int t3d_clip_words(const char *text, size_t size,
@@ -189,7 +209,7 @@ int t3d_clip_words(const char *text, size_t size,
                    void *ctx, struct t3d_arena *a, struct t3d_err *err)
 {
     uint32_t *c;
-    int64_t n = read_text(&c, text, size, a);
+    int64_t n = read_text(&c, T3D_CLEANING_TRANSFORMERS, text, size, a);
     char *word = n < 0 ? NULL : t3d_alloc_raw(a, (size_t)n + 1, T3D_UTF8_MAX);
     int r = word ? T3D_OK : t3d_err_nomem(err, "a text");
 
@@ -199,7 +219,7 @@ int t3d_clip_words(const char *text, size_t size,
         len = 1;
         if (t3d_unicode_class(c[i]) == T3D_UNICODE_SPACE)
             continue;
-        len = match(c + i, (size_t)n - i);
+        len = match(T3D_CLEANING_TRANSFORMERS, c + i, (size_t)n - i);
         for (size_t k = 0; k < len; k++)
             bytes += t3d_utf8_encode(word + bytes, c[i + k]);
         r = each(ctx, word, bytes, err);
@@ -218,7 +238,7 @@ int t3d_clip_tokenize(struct t3d_tokens *out, const struct t3d_clip_tokenizer *t
     if (max < 2)
         return t3d_err_set(err, T3D_FAIL, "bad-length", "%zu tokens have no room for start and end",
                            max);
-    n = read_text(&c, text, size, a);
+    n = read_text(&c, t->cleaning, text, size, a);
     if (n < 0)
         return t3d_err_nomem(err, "a caption");
     r.symbol = t3d_alloc_raw(a, (size_t)n, T3D_UTF8_MAX * sizeof *r.symbol);

@@ -7,11 +7,9 @@
  *     ... tokens.id[0 .. tokens.n - 1] ...
  *     t3d_clip_tokenizer_free(t);
  *
- * The text goes through NFC, white space runs become one space, then lower case, as transformers'
- * CLIPTokenizer has it; then the pattern 's|'t|'re|'ve|'m|'ll|'d|\p{L}+|\p{N}|[^\s\p{L}\p{N}]+, and
- * BPE over the UTF-8 bytes of each match with "</w>" on the last. open_clip's extra cleaning (ftfy
- * and HTML entities) is not applied: on text without entities, curly quotes, ligatures, full-width
- * forms and control characters the ids are the same.
+ * The text is cleaned as the library of the folder cleans it (enum t3d_cleaning); then the pattern
+ * 's|'t|'re|'ve|'m|'ll|'d|\p{L}+|\p{N}|[^\s\p{L}\p{N}]+, and BPE over the UTF-8 bytes of each match
+ * with "</w>" on the last.
  *
  * A special token spelled out in the text is ordinary text here: a caption cannot end a sequence.
  * Bytes that are not UTF-8 count as U+FFFD each. */
@@ -39,6 +37,15 @@ struct t3d_tokens {
 int t3d_clip_tokenizer_open(struct t3d_clip_tokenizer **out, const char *path,
                             struct t3d_err *err) T3D_MUST_CHECK;
 void t3d_clip_tokenizer_free(struct t3d_clip_tokenizer *t);
+
+/* What happens to a text before it is cut into words. The two differ on entities, curly quotes,
+ * ligatures, full-width forms and control characters. */
+enum t3d_cleaning {
+    T3D_CLEANING_TRANSFORMERS, /* the CLIPTokenizer of transformers: NFC, white space, lower case */
+    T3D_CLEANING_OPEN_CLIP     /* net/clean.h: ftfy without its repair of mojibake, HTML entities */
+};
+/* Before the first text; T3D_CLEANING_TRANSFORMERS if it is not called. */
+void t3d_clip_tokenizer_clean_as(struct t3d_clip_tokenizer *t, enum t3d_cleaning cleaning);
 
 /* Ids are below this; the start and the end token; the SHA-256 of the files that were read, as hex,
  * borrowed. */

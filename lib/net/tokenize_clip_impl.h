@@ -15,6 +15,7 @@ struct t3di_merge {
 struct t3d_clip_tokenizer {
     struct t3d_arena arena;
     uint32_t size, start, end;
+    enum t3d_cleaning cleaning;
     uint32_t byte[2][256];    /* id of a byte, alone and with "</w>" */
     struct t3di_merge *merge; /* hash table by (left, right); rank T3DI_NO_MERGE = empty */
     size_t merge_mask;

@@ -2,9 +2,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """Write tests/ref/tokens/clip/: a small BPE in CLIP's layout and what transformers makes of texts with it.
 
-    pip install transformers==5.23.0 tokenizers==0.23.3 && python3 tests/ref/make_tokens_clip.py
+    pip install transformers==5.23.0 tokenizers==0.23.3 open_clip_torch==3.3.0 ftfy==6.3.1 && python3 tests/ref/make_tokens_clip.py
 
-cases.ndjson: one {"text", "max", "ids"} a line. With a folder of a real vocabulary as argument (and texts on stdin,
+cases.ndjson: one {"text", "max", "ids"} a line. cases_open_clip.ndjson: the same of open_clip's tokenizer, without
+ftfy's repair of mojibake. With a folder of a real vocabulary as argument (and texts on stdin,
 one a line), the same lines go to stdout instead.
 """
 import collections
@@ -23,6 +24,9 @@ TEXTS = ["", " ", "a red cube", "A RED Cube on the blue\tSphere.", "the chair's 
          "q\u0307\u0323 q\u0323\u0307 \u1e9b\u0323 \u0344 \u212b \u2126 \ufb01 \uff21\uff22", "\u0e2a\u0e27\u0e31\u0e2a\u0e14\u0e35 \u0928\u092e\u0938\u094d\u0924\u0947 \u0645\u0631\u062d\u0628\u0627",
          "a_b-c--d/e\\f|g <b>x</b> &amp; @#$%^&*()", "\x00\x01\x7f\ufeff\ufffd\U0010ffff\ue000", "\u0915\u093c \u0958 \u0b47\u0b57 \U0001d15e \u2adc",
          "\U00010400\U00010428 \u1c80 \u13a0 \uab70 \u10a0", "x" * 300, "word " * 100, "\u1100\u1161\u11a8\u11a8 \uac00\u11a8 \uac01\u11a8", "\u0300\u0301 a\u0315\u0300\u05ae\u0301b"]
+CLEAN = ["a &lt;b&gt; &amp;amp; &eacute;&EACUTE;&Eacute; &notit; &notanentity; &ampx", "<p>&lt;&eacute;", "&#65;&#x41;&#0;&#128;&#x1F600;&#55296;&#1;&#59;x &#65 &#x;",
+         "\u201cit\u2019s\u201d \u02bcs '\u017fx", "\ufb01ne \ufb06 \uff21\uff42\uff11 \uff76\uff9e \u3000x", "a\r\nb\rc\u2028d\u0085e \x91q\x92", "\x1b[31;1mred\x1b[0m \x1b[0", "a\u200bb\ufeffc\u00add\x0be\x1cf",
+         "\u03a3\u039f\u03a6\u039f\u03a3 \u03a3 A\u03a3. \u0391\u03a3\u0301\u0392 A'\u03a3'", "\u0130\u0345x \u00c5\u212b e\u0301", "&amp;" * 40 + "lt;", "&AMP;&hearts;&nvlt;&fjlig; &Aacut", "one\n<two>&gt;\nthree&gt;"]
 OUT = os.path.join(os.path.dirname(os.path.abspath(__file__)), "tokens", "clip")
 
 
@@ -61,6 +65,27 @@ def train(texts, n):
     return merges
 
 
+def cases_open_clip(merges, texts, f):
+    import gzip
+    import tempfile
+
+    import ftfy
+    from open_clip import tokenizer
+
+    class Fix:
+        fix_text = staticmethod(lambda t: ftfy.fix_text(t, fix_encoding=False))
+
+    tokenizer.ftfy = Fix
+    with tempfile.NamedTemporaryFile(suffix=".gz") as t:
+        t.write(gzip.compress(("#version\n" + "\n".join(" ".join(m) for m in merges)).encode()))
+        t.flush()
+        simple = tokenizer.SimpleTokenizer(t.name)
+    for t in texts:
+        for n in (77, 5):
+            ids = simple([t], context_length=n)[0].tolist()
+            f.write(json.dumps({"text": t, "max": n, "ids": ids[:ids.index(max(ids)) + 1]}) + "\n")
+
+
 def cases(tokenizer, texts, f):
     for t in texts:
         for n in (77, 5):
@@ -87,3 +112,5 @@ if __name__ == "__main__":
         f.write("#version: 0.2\n" + "".join(" ".join(m) + "\n" for m in merges))
     with open(os.path.join(OUT, "cases.ndjson"), "w") as f:
         cases(transformers.CLIPTokenizer(vocab=vocab, merges=merges), TEXTS, f)
+    with open(os.path.join(OUT, "cases_open_clip.ndjson"), "w") as f:
+        cases_open_clip(merges, TEXTS + CLEAN, f)

@@ -44,9 +44,9 @@ static void check_case(const struct t3d_clip_tokenizer *t, const cJSON *c)
     t3d_arena_reset(&arena);
 }
 
-static int check_cases(const struct t3d_clip_tokenizer *t)
+static int check_cases(const struct t3d_clip_tokenizer *t, const char *path)
 {
-    FILE *f = fopen(or_env("T3D_CLIP_CASES", "tests/ref/tokens/clip/cases.ndjson"), "rb");
+    FILE *f = fopen(path, "rb");
     struct t3d_ndjson in;
     cJSON *c;
     int n = 0, r;
@@ -73,8 +73,20 @@ static void ids_are_transformers(void **state)
     assert_int_equal(
         t3d_clip_tokenizer_open(&t, or_env("T3D_CLIP_VOCAB", "tests/ref/tokens/clip"), &err),
         T3D_OK);
-    assert_true(check_cases(t) >= 40);
+    assert_true(check_cases(t, or_env("T3D_CLIP_CASES", "tests/ref/tokens/clip/cases.ndjson")) >=
+                40);
     assert_int_equal(strlen(t3d_clip_tokenizer_hash(t)), 64);
+    t3d_clip_tokenizer_free(t);
+}
+
+static void ids_are_open_clips(void **state)
+{
+    struct t3d_clip_tokenizer *t;
+
+    (void)state;
+    assert_int_equal(t3d_clip_tokenizer_open(&t, "tests/ref/tokens/clip", &err), T3D_OK);
+    t3d_clip_tokenizer_clean_as(t, T3D_CLEANING_OPEN_CLIP);
+    assert_true(check_cases(t, "tests/ref/tokens/clip/cases_open_clip.ndjson") >= 60);
     t3d_clip_tokenizer_free(t);
 }
 
@@ -110,7 +122,8 @@ static void other_files_are_the_same(void **state)
         assert_int_equal(t3d_clip_tokenizer_open(&t, path[i], &err), T3D_OK);
         assert_int_equal(t3d_clip_tokenizer_end(t), t3d_clip_tokenizer_size(t) - 1);
         assert_int_equal(t3d_clip_tokenizer_start(t), t3d_clip_tokenizer_size(t) - 2);
-        assert_true(check_cases(t) >= 40);
+        assert_true(
+            check_cases(t, or_env("T3D_CLIP_CASES", "tests/ref/tokens/clip/cases.ndjson")) >= 40);
         t3d_clip_tokenizer_free(t);
         unlink(path[i]);
     }
@@ -167,12 +180,13 @@ static void long_texts_are_cut(void **state)
 
     (void)state;
     assert_int_equal(t3d_clip_tokenizer_open(&t, "tests/ref/tokens/clip", &err), T3D_OK);
-    for (int k = 0; k < 3; k++) {
+    for (int k = 0; k < 6; k++) {
+        t3d_clip_tokenizer_clean_as(t, k < 3 ? T3D_CLEANING_TRANSFORMERS : T3D_CLEANING_OPEN_CLIP);
         for (size_t i = 0; i < n; i += 2)
             memcpy(text + i,
-                   k == 0   ? &"onreedue"[i * 7 % 8 & 6]
-                   : k == 1 ? &"\xcc\x80\xcc\xa3"[i & 2]
-                            : "\xff\x80",
+                   k % 3 == 0   ? &"onreedue"[i * 7 % 8 & 6]
+                   : k % 3 == 1 ? &"\xcc\x80\xcc\xa3"[i & 2]
+                                : "\xff\x80",
                    2);
         assert_int_equal(t3d_clip_tokenize(&got, t, text, n, 77, &arena, &err), T3D_OK);
         assert_int_equal(got.n, 77);
@@ -180,6 +194,9 @@ static void long_texts_are_cut(void **state)
         assert_int_equal(got.id[76], t3d_clip_tokenizer_end(t));
         t3d_arena_reset(&arena);
     }
+    for (size_t i = 0; i < n; i++) /* one entity in another */
+        text[i] = "&amp;"[i < 5 ? i : 1 + (i - 5) % 4];
+    assert_int_equal(t3d_clip_tokenize(&got, t, text, n, 77, &arena, &err), T3D_OK);
     assert_int_equal(t3d_clip_tokenize(&got, t, "\xff", 1, 77, &arena, &err), T3D_OK);
     assert_int_equal(got.n, 2 + 3); /* the three bytes of U+FFFD */
     assert_int_equal(t3d_clip_tokenize(&got, t, "x", 1, 1, &arena, &err), T3D_FAIL);
@@ -197,9 +214,8 @@ static int tear_down(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(ids_are_transformers),
-        cmocka_unit_test(other_files_are_the_same),
-        cmocka_unit_test(wrong_files_are_named),
+        cmocka_unit_test(ids_are_transformers),     cmocka_unit_test(ids_are_open_clips),
+        cmocka_unit_test(other_files_are_the_same), cmocka_unit_test(wrong_files_are_named),
         cmocka_unit_test(long_texts_are_cut),
     };
 
