@@ -10,11 +10,12 @@
 #include "geom/measure.h"
 #include "geom/primitives.h"
 #include "geom/read.h"
+#include "net/encoder.h"
 
 enum { GENERATED = 32 };
 
-const char t3d_speed_names[] = "read import render png shards manifest num splat splat-small "
-                               "splat-batch";
+const char t3d_speed_names[] = "read import render png shards manifest num embed splat "
+                               "splat-small splat-batch";
 
 const struct t3d_speed_stage t3d_speed_stages[] = {{"read", t3di_speed_read},
                                                    {"import", t3di_speed_import},
@@ -23,6 +24,7 @@ const struct t3d_speed_stage t3d_speed_stages[] = {{"read", t3di_speed_read},
                                                    {"shards", t3di_speed_shards},
                                                    {"manifest", t3di_speed_manifest},
                                                    {"num", t3di_speed_num},
+                                                   {"embed", t3di_speed_embed},
                                                    {"splat", t3di_speed_splat},
                                                    {"splat-small", t3di_speed_splat_small},
                                                    {"splat-batch", t3di_speed_splat_batch},
@@ -96,6 +98,7 @@ void t3d_speed_close(struct t3d_speed *b)
 {
     for (size_t i = 0; i < b->n_inputs; i++)
         t3d_blob_close(&b->input[i].blob);
+    t3d_encoder_free(b->encoder);
     t3d_arena_free(&b->arena);
 }
 

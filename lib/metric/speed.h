@@ -11,6 +11,7 @@
 #include "base/arena.h"
 #include "base/file.h"
 
+struct t3d_encoder;
 struct t3d_importer;
 
 enum { T3D_SPEED_PHASES = 6 };
@@ -30,6 +31,7 @@ struct t3d_speed {
     struct t3d_importer *importer; /* with `threads` slots */
     struct t3d_speed_input *input;
     size_t n_inputs;
+    struct t3d_encoder *encoder; /* of the embed row, NULL until it runs */
 };
 
 struct t3d_speed_row {
@@ -67,6 +69,7 @@ int t3di_speed_png(struct t3d_speed *b, struct t3d_speed_row *row, struct t3d_er
 int t3di_speed_shards(struct t3d_speed *b, struct t3d_speed_row *row, struct t3d_err *err);
 int t3di_speed_manifest(struct t3d_speed *b, struct t3d_speed_row *row, struct t3d_err *err);
 int t3di_speed_num(struct t3d_speed *b, struct t3d_speed_row *row, struct t3d_err *err);
+int t3di_speed_embed(struct t3d_speed *b, struct t3d_speed_row *row, struct t3d_err *err);
 int t3di_speed_splat(struct t3d_speed *b, struct t3d_speed_row *row, struct t3d_err *err);
 int t3di_speed_splat_small(struct t3d_speed *b, struct t3d_speed_row *row, struct t3d_err *err);
 int t3di_speed_splat_batch(struct t3d_speed *b, struct t3d_speed_row *row, struct t3d_err *err);
