@@ -22,8 +22,10 @@ struct conf {
     const char *captions, *license, *dataset, *uid_from; /* local */
     uint64_t count;                                      /* primitives */
     const char *world;
-    struct t3d_list allow_net; /* weights */
-    const char *base_url, *revision, *token_file;
+    struct t3d_list allow_net, licenses; /* weights, urls */
+    const char *base_url, *revision, *token_file, *token_host, *retry;
+    uint64_t transfers, per_host, attempts, max_size;
+    double timeout, backoff, max_wait;
     int list, json;
 };
 
@@ -45,6 +47,39 @@ static const struct t3d_opt primitives_opts[] = {
     {0, "world", T3D_OPT_STRING, offsetof(struct conf, world), "NAME", "full", "core full",
      "core: 6 colours x 5 shapes, alone or A on B; full: more shapes, colours, relations, "
      "textures"},
+    {0}};
+
+static const struct t3d_opt urls_opts[] = {
+    {0, "captions", T3D_OPT_STRING, offsetof(struct conf, captions), "FILE", NULL, NULL,
+     "captions, licences and ids beside those of the list, matched by address, sha256 or uid"},
+    {0, "license", T3D_OPT_STRING, offsetof(struct conf, license), "L", NULL, NULL,
+     "licence of objects to which no list gives one (SPDX identifier)"},
+    {0, "licenses", T3D_OPT_WORDS, offsetof(struct conf, licenses), "LIST", NULL, NULL,
+     "fetch only objects with one of these licences; the others are rejected"},
+    {0, "max-size", T3D_OPT_SIZE, offsetof(struct conf, max_size), "BYTES", "1Gi", NULL,
+     "largest object"},
+    {0, "dataset", T3D_OPT_STRING, offsetof(struct conf, dataset), "NAME", NULL, NULL,
+     "name of the data set in the manifest; urls by default"},
+    {0, "retry", T3D_OPT_STRING, offsetof(struct conf, retry), "WHAT", NULL, "failed",
+     "failed: only rows that have failed before, permanent failures too"},
+    {0, "allow-net", T3D_OPT_WORDS, offsetof(struct conf, allow_net), "CIDR", NULL, NULL,
+     "private networks that may be connected to"},
+    {0, "token-file", T3D_OPT_STRING, offsetof(struct conf, token_file), "FILE", NULL, NULL,
+     "file with a bearer token for --token-host"},
+    {0, "token-host", T3D_OPT_STRING, offsetof(struct conf, token_host), "HOST", NULL, NULL,
+     "the one host (and :port) that the token is sent to, over https"},
+    {0, "transfers", T3D_OPT_U64, offsetof(struct conf, transfers), "N", "64", NULL,
+     "most transfers at once"},
+    {0, "per-host", T3D_OPT_U64, offsetof(struct conf, per_host), "N", "32", NULL,
+     "most transfers at once from one host; how many there are follows its goodput"},
+    {0, "attempts", T3D_OPT_U64, offsetof(struct conf, attempts), "N", "5", NULL,
+     "requests for an object whose failures are transient"},
+    {0, "timeout", T3D_OPT_DOUBLE, offsetof(struct conf, timeout), "S", "30", NULL,
+     "end an attempt that has had less than 1000 bytes a second for so long"},
+    {0, "backoff", T3D_OPT_DOUBLE, offsetof(struct conf, backoff), "S", "0.5", NULL,
+     "first pause before another attempt; it grows to 60 s, with jitter"},
+    {0, "max-wait", T3D_OPT_DOUBLE, offsetof(struct conf, max_wait), "S", "300", NULL,
+     "longest pause that a host may ask for"},
     {0}};
 
 static const struct t3d_opt weights_opts[] = {
@@ -242,7 +277,7 @@ static int run_primitives(void *conf, struct t3d_err *err)
     return t3d_fetch_close(&w.f, r);
 }
 
-/* --- t3d fetch weights
+/* --- t3d fetch urls, t3d fetch weights
  * ---------------------------------------------------------------------------- */
 
 /* The first line of the file; secrets are never on the command line, where others see them. */
@@ -332,6 +367,54 @@ static int fetch_one(const struct conf *c, const char *name, const char *token, 
     return r;
 }
 
+static int check_urls(const struct conf *c, struct t3d_err *err)
+{
+    if (c->common.use_stdin == (c->common.operands.n > 0) || c->common.operands.n > 1)
+        return t3d_err_set(err, T3D_USAGE, "usage", "name one list of addresses, or -");
+    if (c->transfers < 1 || c->transfers > 1024 || c->per_host < 1 || c->per_host > 1024)
+        return t3d_err_set(err, T3D_USAGE, "usage", "--transfers and --per-host take 1 to 1024");
+    if (c->attempts < 1 || c->attempts > 100)
+        return t3d_err_set(err, T3D_USAGE, "usage", "--attempts takes 1 to 100");
+    if (c->timeout < 1 || c->backoff <= 0 || c->max_wait <= 0 || c->max_size < 1)
+        return t3d_err_set(err, T3D_USAGE, "usage",
+                           "--timeout takes 1 or more, --backoff, --max-wait and --max-size more "
+                           "than 0");
+    return T3D_OK;
+}
+
+static int run_urls(void *conf, struct t3d_err *err)
+{
+    const struct conf *c = conf;
+    char token[MAX_TOKEN] = "";
+    struct t3d_fetch f = {.common = &c->common, .names = names};
+    struct t3d_fetch_urls urls = {
+        .list = c->common.use_stdin || !c->common.operands.n ? "-" : c->common.operands.item[0],
+        .captions = c->captions,
+        .license = c->license,
+        .dataset = c->dataset,
+        .licenses = &c->licenses,
+        .max_bytes = c->max_size,
+        .retry = c->retry ? c->retry : "",
+        .http = {.allow_net = c->allow_net.item,
+                 .n_allow_net = c->allow_net.n,
+                 .token_host = c->token_host,
+                 .transfers = (unsigned)c->transfers,
+                 .per_host = (unsigned)c->per_host,
+                 .attempts = (unsigned)c->attempts,
+                 .slow_s = c->timeout,
+                 .backoff_s = c->backoff,
+                 .max_wait_s = c->max_wait,
+                 .seed = c->common.seed}};
+    int r = check_urls(c, err);
+
+    if (r == T3D_OK && c->token_file)
+        r = read_token(c->token_file, token, err);
+    if (r < 0)
+        return r;
+    urls.http.token = *token ? token : NULL;
+    return t3d_fetch_close(&f, t3d_fetch_urls(&f, &urls, err));
+}
+
 static int run_weights(void *conf, struct t3d_err *err)
 {
     const struct conf *c = conf;
@@ -370,7 +453,14 @@ static const struct t3d_command weights = {.name = "weights",
                                            .conf_size = sizeof(struct conf),
                                            .run = run_weights};
 
-static const struct t3d_command *const commands[] = {&local, &primitives, &weights, NULL};
+static const struct t3d_command urls = {.name = "urls",
+                                        .operands = "[-] [LIST]",
+                                        .summary = "take 3D files from a list of addresses",
+                                        .opts = urls_opts,
+                                        .conf_size = sizeof(struct conf),
+                                        .run = run_urls};
+
+static const struct t3d_command *const commands[] = {&local, &urls, &primitives, &weights, NULL};
 
 static const struct t3d_tool tool = {
     .name = "fetch",

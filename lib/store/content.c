@@ -176,8 +176,8 @@ int t3d_content_add_fd(const char *workspace, int fd, const char *name, const ch
     return r;
 }
 
-int t3d_content_add(const char *workspace, const void *data, size_t n, const char *ending,
-                    char sha256[65], struct t3d_err *err)
+int t3d_content_put(const char *workspace, const void *data, size_t n, const char *ending,
+                    const char *sha256, struct t3d_err *err)
 {
     struct incoming in;
     char *path;
@@ -186,7 +186,6 @@ int t3d_content_add(const char *workspace, const void *data, size_t n, const cha
     if (r < 0)
         return r;
     memset(&in, 0, sizeof in);
-    t3d_sha256_hex(data, n, sha256);
     path = t3d_content_path(&in.arena, workspace, sha256, ending);
     there = path && same_size(path, n);
     t3d_arena_free(&in.arena);
@@ -198,6 +197,31 @@ int t3d_content_add(const char *workspace, const void *data, size_t n, const cha
     if (r == T3D_OK)
         r = incoming_keep(&in, sha256, ending, n, err);
     incoming_close(&in);
+    return r;
+}
+
+int t3d_content_add(const char *workspace, const void *data, size_t n, const char *ending,
+                    char sha256[65], struct t3d_err *err)
+{
+    t3d_sha256_hex(data, n, sha256);
+    return t3d_content_put(workspace, data, n, ending, sha256, err);
+}
+
+int t3d_content_take(const char *workspace, const char *path, uint64_t size, const char *ending,
+                     const char *sha256, struct t3d_err *err)
+{
+    struct t3d_arena a = {0};
+    char *to = t3d_content_path(&a, workspace, sha256, ending);
+    int r = to ? check_ending(ending, path, err) : t3d_err_nomem(err, "the content store");
+
+    if (r == T3D_OK && same_size(to, size)) {
+        unlink(path);
+    } else if (r == T3D_OK) {
+        r = t3d_make_parent(to, err);
+        if (r == T3D_OK && (chmod(path, 0444) < 0 || rename(path, to) < 0))
+            r = t3d_err_sys(err, "cannot put into the content store:", to);
+    }
+    t3d_arena_free(&a);
     return r;
 }
 

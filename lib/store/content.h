@@ -40,6 +40,13 @@ int t3d_content_add_fd(const char *workspace, int fd, const char *name, const ch
 int t3d_content_add(const char *workspace, const void *data, size_t n, const char *ending,
                     char sha256[65], struct t3d_err *err) T3D_MUST_CHECK;
 
+/* The same for data or a file whose hash is known: it is not computed again. take renames the file
+ * into the store; it has to be on the same file system. */
+int t3d_content_put(const char *workspace, const void *data, size_t n, const char *ending,
+                    const char *sha256, struct t3d_err *err) T3D_MUST_CHECK;
+int t3d_content_take(const char *workspace, const char *path, uint64_t size, const char *ending,
+                     const char *sha256, struct t3d_err *err) T3D_MUST_CHECK;
+
 /* Write the .parts file (nothing when n == 0) and give the content hash. part[].ending is not read:
  * it is the one of the name. A name with a control character is T3D_SKIP "bad-part-name". */
 int t3d_content_add_parts(const char *workspace, const char *main_sha256,

@@ -23,13 +23,18 @@ void t3d_gather_begin(struct t3d_gather *g, const char *workspace, const char *f
     t3d_stamp_init(&g->stamp);
 }
 
+void t3d_gather_stored(struct t3d_gather *g, const struct t3d_object *o)
+{
+    g->pictures_only = strcmp(o->ending, "obj") == 0;
+}
+
 int t3d_gather_main(struct t3d_gather *g, int fd, const struct stat *st, const char *path,
                     struct t3d_object *o, struct t3d_err *err)
 {
     int r;
 
     t3d_content_ending(path, o->ending);
-    g->pictures_only = strcmp(o->ending, "obj") == 0;
+    t3d_gather_stored(g, o);
     r = t3d_content_add_fd(g->workspace, fd, path, o->ending, o->file_sha256, &o->bytes, err);
     return r < 0 ? r : t3d_stamp_add(&g->stamp, fd, st, o->file_sha256, "", err);
 }

@@ -39,6 +39,8 @@ void t3d_gather_begin(struct t3d_gather *g, const char *workspace, const char *f
 /* The main file: fills ending, file_sha256 and bytes of o. st: of fd. */
 int t3d_gather_main(struct t3d_gather *g, int fd, const struct stat *st, const char *path,
                     struct t3d_object *o, struct t3d_err *err) T3D_MUST_CHECK;
+/* The same for a main file that is in the store already: o has its ending and hash. */
+void t3d_gather_stored(struct t3d_gather *g, const struct t3d_object *o);
 /* Copy one external file; a descriptor of it at its start, or -1. ctx is the struct t3d_gather. */
 int t3d_gather_resolve(void *ctx, const char *name, struct t3d_err *err);
 /* T3D_OK, or what made a file that is needed impossible to take. */

@@ -31,6 +31,7 @@ void t3d_intake_item_free(struct t3d_intake_item *item)
     if (!item)
         return;
     a = item->arena;
+    cJSON_Delete(item->measures);
     free(item);
     t3d_arena_free(&a);
 }
@@ -80,16 +81,22 @@ int t3d_seen_object(struct t3d_manifest *m, int64_t num, struct t3d_object *o, s
     return T3D_OK;
 }
 
-static int put_seen(struct t3d_manifest *m, const struct t3d_intake_item *item, struct t3d_err *err)
+static int put_seen(struct t3d_manifest *m, const char *file, int64_t num, const char *stamp,
+                    struct t3d_err *err)
 {
     char key[33];
 
-    file_key(item->file, key);
+    file_key(file, key);
     return t3di_exec(
         m, err,
         "INSERT INTO file(key, num, stamp) VALUES(?1, ?2, ?3) ON CONFLICT DO UPDATE SET "
         "num = excluded.num, stamp = excluded.stamp",
-        "xit", key, item->object.num, item->stamp ? item->stamp : "");
+        "xit", key, num, stamp ? stamp : "");
+}
+
+int t3d_seen_early(struct t3d_manifest *m, const char *file, const char *stamp, struct t3d_err *err)
+{
+    return put_seen(m, file, -1, stamp, err);
 }
 
 /* --- one item, inside a transaction
@@ -321,7 +328,9 @@ static int put_item(struct t3d_intake *in, struct t3d_intake_item *item, struct 
         r = mark_modified(in, item, before, err);
     /* A file that cannot be read now keeps the object it was. */
     if (r >= 0 && item->file && (read || before < 0))
-        r = put_seen(in->m, item, err);
+        r = put_seen(in->m, item->file, item->object.num, item->stamp, err);
+    if (r >= 0 && item->measures)
+        r = t3d_manifest_put_measures(in->m, item->object.num, "fetch", item->measures, err);
     return r < 0 ? r : T3D_OK;
 }
 

@@ -38,6 +38,7 @@ struct t3d_intake_item {
     struct t3d_err err;       /* why not OK */
     const char *file;         /* absolute path; NULL = none */
     const char *stamp;        /* "" = read it again next time */
+    cJSON *measures;          /* of stage fetch, owned; NULL = none */
     struct t3d_arena arena;
 };
 
@@ -69,6 +70,9 @@ void t3d_intake_item_free(struct t3d_intake_item *item);
  * rely on it), or T3D_END. */
 int t3d_seen_find(struct t3d_manifest *m, const char *file, int64_t *num, const char **stamp,
                   struct t3d_arena *a, struct t3d_err *err) T3D_MUST_CHECK;
+/* Remember a file whose object is not in the manifest yet: t3d_seen_find then gives num -1. */
+int t3d_seen_early(struct t3d_manifest *m, const char *file, const char *stamp,
+                   struct t3d_err *err) T3D_MUST_CHECK;
 /* The object with this number, borrowed into the arena; T3D_END = none. */
 int t3d_seen_object(struct t3d_manifest *m, int64_t num, struct t3d_object *o, struct t3d_arena *a,
                     struct t3d_err *err) T3D_MUST_CHECK;
