@@ -39,8 +39,12 @@ HARDEN += -D_FORTIFY_SOURCE=2
 endif
 
 PKGS := libpng libjpeg libwebp libdeflate sqlite3 libcjson libcrypto libseccomp libcurl
+# What runs on a GPU machine needs a C compiler, make and CUDA, no package besides.
+GPU_GOALS  := check-gpu bench-gpu
+ifneq ($(filter-out $(GPU_GOALS),$(or $(MAKECMDGOALS),all)),)
 PKG_CFLAGS := $(shell pkg-config --cflags $(PKGS))
 PKG_LIBS   := $(shell pkg-config --libs $(PKGS))
+endif
 OPENMP     := -fopenmp
 # oneDNN has no .pc file in Debian; without it the matrix products are our own loops. DNNL=no leaves it out.
 DNNL ?= $(shell echo '\#include <dnnl.h>' | $(CC) -E -x c - >/dev/null 2>&1 && echo yes)
@@ -96,6 +100,17 @@ UNITS   := $(UNIT_SRC:tests/unit/%.c=$(B)/unit/%) $(UNITS64)
 # The numerics core and the splat op once more in double: the truth their gradients are tested against.
 LIB64     := $(B)/libt3d64.a
 LIB64_OBJ := $(NUM_SRC:%.c=$(B)/obj64/%.o)
+# The numerics core with that part of base which needs libc alone, for programs on a GPU machine.
+LIBNUM     := $(B)/libnum.a
+LIBNUM_SRC := $(filter lib/num/%,$(LIB_SRC)) \
+    $(shell grep -L -E '<(cjson|openssl|seccomp)|"base/json' lib/base/*.c)
+LIBNUM_OBJ := $(LIBNUM_SRC:%.c=$(B)/obj/%.o) $(filter build/cuda/lib/num/%,$(LIB_OBJ))
+GPU        := $(B)/gpu/check $(B)/gpu/bench
+# The kernels once more as plain C++ on an emulated device: `make check` runs the GPU's tests where there is none.
+ifeq ($(DEVICE)$(filter release debug,$(config)),cuda$(config))
+EMULATED   := $(B)/unit/num_cuda
+endif
+EMU_OBJ    := $(CU_SRC:%.cu=build/emulated/%.o) build/emulated/tests/cuda/emulate.o
 FUZZERS := $(FUZZ_SRC:tests/fuzz/%.c=$(B)/fuzz/%)
 BENCHES := $(BENCH_SRC:tests/bench/%.c=$(B)/bench/%)
 # Programs that only the tests run.
@@ -126,6 +141,14 @@ $(AIDS): $(B)/aid/%: $(B)/obj/tests/serve/%.o
 $(FUZZERS): $(B)/fuzz/%: $(B)/obj/tests/fuzz/%.o $(LIB)
 	@mkdir -p $(@D)
 	$(call say,LINK)$(CC) $(LDFLAGS_ALL) -fsanitize=fuzzer -o $@ $^ $(LDLIBS_ALL)
+$(GPU): $(B)/gpu/%: $(B)/obj/tests/gpu/%.o $(LIBNUM)
+	@mkdir -p $(@D)
+	$(call say,LINK)$(CC) $(LDFLAGS_ALL) -o $@ $^ $(filter -ldnnl,$(PKG_LIBS)) $(CUDA_LIBS) -lm -lpthread
+$(B)/unit/num_cuda: $(B)/obj/tests/gpu/check.o $(EMU_OBJ) $(B)/obj/tests/cuda/emulate_lt.o $(LIBNUM)
+	@mkdir -p $(@D)
+	$(call say,LINK)$(CC) $(LDFLAGS_ALL) -rdynamic -o $@ $^ $(filter -ldnnl,$(PKG_LIBS)) -ldl -lm -lpthread
+$(LIBNUM): $(LIBNUM_OBJ) $(B)/list
+	$(call say,AR)rm -f $@ && ar rcs $@ $(filter %.o,$^)
 $(LIB): $(LIB_OBJ) $(B)/list
 	$(call say,AR)rm -f $@ && ar rcs $@ $(filter %.o,$^)
 $(LIB64): $(LIB64_OBJ) $(B)/list
@@ -133,7 +156,16 @@ $(LIB64): $(LIB64_OBJ) $(B)/list
 $(B)/obj64/%.o: %.c $(B)/flags
 	@mkdir -p $(@D)
 	$(call say,CC)$(CC) $(CPPFLAGS_ALL) -DT3D_REAL_DOUBLE $(CFLAGS_ALL) $(call isa,$<) -MMD -MP -c -o $@ $<
-$(B)/obj/lib/num/cuda/%.o: private CPPFLAGS_ALL += $(CUDA_CPPFLAGS)
+$(B)/obj/lib/num/cuda/%.o $(B)/obj/tests/cuda/%.o: private CPPFLAGS_ALL += $(CUDA_CPPFLAGS)
+EMU_FLAGS := -std=c++17 -O1 -g -fPIE -fno-exceptions -fno-threadsafe-statics -Wall -Wextra -Werror -I. -Ilib \
+    -isystem $(CUDA)/include
+EMU_CXX   := $(filter ccache,$(CC)) g++
+build/emulated/%.o: %.cu
+	@mkdir -p $(@D)
+	$(call say,C++)$(EMU_CXX) $(EMU_FLAGS) -MMD -MP -x c++ -c -o $@ $<
+build/emulated/%.o: %.cc
+	@mkdir -p $(@D)
+	$(call say,C++)$(EMU_CXX) $(EMU_FLAGS) -MMD -MP -c -o $@ $<
 # Code for the device is the same in every configuration.
 build/cuda/%.o: %.cu build/cuda/flags
 	@mkdir -p $(@D)
@@ -154,10 +186,10 @@ $(B)/man: $(TOOLS) scripts/make-man
 	$(call say,MAN)scripts/make-man $(B)
 
 # --- checks -------------------------------------------------------------------------
-units: $(UNITS) $(AIDS)
-check: all $(UNITS) $(AIDS)
+units: $(UNITS) $(EMULATED) $(AIDS)
+check: all $(UNITS) $(EMULATED) $(AIDS)
 	@T3D_BUILD="$(CURDIR)/$(B)" PATH="$(CURDIR)/$(B):$$PATH" CMOCKA_MESSAGE_OUTPUT=TAP \
-	    prove -j2 --timer --merge --exec scripts/run-test $(UNITS) $(TESTS)
+	    prove -j2 --timer --merge --exec scripts/run-test $(UNITS) $(EMULATED) $(TESTS)
 check-long: all $(AIDS)
 	@T3D_BUILD="$(CURDIR)/$(B)" PATH="$(CURDIR)/$(B):$$PATH" CC="$(CC)" \
 	    prove --timer --merge --exec scripts/run-test $(LONG)
@@ -167,6 +199,11 @@ check-headers:
 	@for h in $(HEADERS); do echo "#include \"$${h#lib/}\"" | \
 	    $(CC) $(CPPFLAGS_ALL) -std=c17 $(WARN) -fsyntax-only -x c - || \
 	    { echo "not self-contained: $$h"; exit 1; }; done
+# On a machine with a card: every op against the host, and the rates of the kernels; 77 = no device.
+check-gpu: $(B)/gpu/check
+	@$<
+bench-gpu: $(B)/gpu/bench
+	@$<
 fuzzers: $(FUZZERS)
 benches: $(BENCHES) $(AIDS)
 demo: all
@@ -193,7 +230,7 @@ uninstall:
 clean:
 	rm -rf build
 help:
-	@echo 'all check check-long lint demo bench install uninstall clean units fuzzers benches'
-	@echo 'config=release|debug|sanitize|fuzz  CC=gcc|clang-14  V=1  PEERS=DIR (bench)'
-.PHONY: all units check check-long lint check-headers fuzzers benches demo bench install uninstall clean help FORCE
--include $(shell find $(B) build/cuda -name '*.d' 2>/dev/null)
+	@echo 'all check check-long lint demo bench install uninstall clean units fuzzers benches check-gpu bench-gpu'
+	@echo 'config=release|debug|sanitize|fuzz  CC=gcc|clang-14  V=1  PEERS=DIR (bench)  CUDA=DIR|no'
+.PHONY: all units check check-gpu bench-gpu check-long lint check-headers fuzzers benches demo bench install uninstall clean help FORCE
+-include $(shell find $(B) build/cuda build/emulated -name '*.d' 2>/dev/null)

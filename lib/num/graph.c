@@ -336,8 +336,7 @@ void t3d_graph_use_pool(struct t3d_graph *g, struct t3d_pool *p)
 
 void t3d_graph_share_params(struct t3d_graph *g, struct t3d_graph *of)
 {
-    if (!of->built || of->params_of || of->backend != g->backend || of->device != g->device ||
-        of->storage != g->storage)
+    if (!of->built || of->params_of || of->backend != g->backend || of->device != g->device)
         t3d_graph_fail(g, "the parameters to share are not those of a graph that is built");
     g->params_of = of;
 }
@@ -347,6 +346,8 @@ static void find_shared(struct t3d_graph *g)
 {
     const struct t3d_graph *of = g->params_of;
 
+    if (of->storage != g->storage)
+        t3d_graph_fail(g, "the graph whose parameters are shared has another storage");
     if (of->plan.dry && !g->plan.dry)
         t3d_graph_fail(g, "the graph whose parameters are shared is only planned");
     if (g->plan.loss.node >= 0 && of->plan.loss.node < 0)

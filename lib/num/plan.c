@@ -340,6 +340,12 @@ static int reusable(struct t3d_graph *g, const struct t3di_node *n, int input)
     return 1;
 }
 
+/* Number for number in the same places: slots are rounded, so equal bytes do not say so. */
+static int same_layout(const struct t3di_value *v, const struct t3di_value *w)
+{
+    return v->storage == w->storage && t3d_shape_count(&v->shape) == t3d_shape_count(&w->shape);
+}
+
 static void place_in_place(struct t3d_graph *g)
 {
     for (int i = 0; i < g->n_steps; i++) {
@@ -357,7 +363,8 @@ static void place_in_place(struct t3d_graph *g)
             if (!v || v->kind != T3DI_INNER || !reusable(g, n, j))
                 continue;
             a = base_slot(g, *slot_of(v, s->phase));
-            if (g->slot[a].last != i || a == o || g->slot[a].bytes != g->slot[o].bytes)
+            if (g->slot[a].last != i || a == o || !same_layout(v, out) ||
+                g->slot[a].bytes != g->slot[o].bytes)
                 continue;
             g->slot[o].alias = a;
             g->slot[a].last = g->slot[o].last;

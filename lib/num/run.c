@@ -175,10 +175,7 @@ static int prepare_step(struct t3d_graph *g, struct t3di_step *s, struct t3d_err
     struct t3d_call c = s->call;
     int r = T3D_OK;
 
-    if (!b)
-        r = t3d_err_set(err, T3D_USAGE, "bad-graph", "%s does not run on this device: use the CPU",
-                        n->op->name);
-    else if (b->prepare) {
+    if (b->prepare) {
         memcpy(c.grad_in, n->call.grad_in, sizeof c.grad_in);
         memcpy(c.grad_fresh, n->call.grad_fresh, sizeof c.grad_fresh);
         c.pool = g->pool;
@@ -215,9 +212,15 @@ int t3di_open(struct t3d_graph *g, struct t3d_err *err)
     const struct t3di_place *p = t3di_place(g->backend);
     int r = p ? p->open(g->device, &g->stream, err) : t3di_cuda_check(g->device, err);
 
-    if (r == T3D_OK)
-        g->place = p;
-    return r;
+    if (r < 0)
+        return r;
+    g->place = p;
+    for (int i = 0; i < g->n_nodes; i++)
+        if (g->node[i].op && !g->node[i].run)
+            return t3d_err_set(err, T3D_USAGE, "bad-graph",
+                               "%s: it does not run on this device: use --device cpu",
+                               g->node[i].name);
+    return T3D_OK;
 }
 
 int t3di_bind(struct t3d_graph *g, struct t3d_err *err)

@@ -419,7 +419,6 @@ int64_t t3di_cuda_sum_work(int64_t outer, int64_t n, int64_t inner)
     return n == 1 ? 0 : t3di_cuda_binary_work(&w, 0);
 }
 
-/* One row a thread group, nothing to sum: g (+)= scale gy. */
 void t3di_cuda_sum(struct t3di_dev y, struct t3di_dev x, int64_t outer, int64_t n, int64_t inner,
                    float scale, int add, float *work, void *stream)
 {
@@ -430,4 +429,39 @@ void t3di_cuda_sum(struct t3di_dev y, struct t3di_dev x, int64_t outer, int64_t 
         t3di_cuda_unary_grad(T3DI_LINEAR, y, x, none, outer * inner, scale, 0, !add, stream);
     else
         sum_terms((struct terms){T3DI_ADD, 0, x, none, none, w}, y, scale, !add, work, stream);
+}
+
+template <int W>
+__global__ void repeat_add_kernel(struct t3di_dev g, struct t3di_dev y, struct t3di_walk w,
+                                  int64_t total, float scale)
+{
+    int64_t at = ((int64_t)blockIdx.x * THREADS + threadIdx.x) * W;
+
+    for (; at < total; at += (int64_t)gridDim.x * THREADS * W) {
+        int64_t unused, from;
+        vec<W> x;
+
+        find(&w, at, &unused, &from);
+        x = load_step<W>(y, from, w.b[w.n - 1]);
+        for (int k = 0; k < W; k++)
+            x.v[k] *= scale;
+        add_vec<W>(g, at, x, 0);
+    }
+}
+
+void t3di_cuda_repeat_add(struct t3di_dev g, struct t3di_dev y, int64_t outer, int64_t n,
+                          int64_t inner, float scale, void *stream)
+{
+    struct t3di_walk w = sum_walk(outer, n, inner);
+
+    w.b[0] = inner;
+    w.b[w.n - 1] = inner == 1 ? 0 : 1;
+    for (int i = 0; i < w.n; i++)
+        w.a[i] = 0;
+    if (walks_by_four(&w))
+        T3DI_LAUNCH(repeat_add_kernel<4>, blocks_for(count(&w) / 4), THREADS, stream, g, y, w,
+                    count(&w), scale);
+    else
+        T3DI_LAUNCH(repeat_add_kernel<1>, blocks_for(count(&w)), THREADS, stream, g, y, w,
+                    count(&w), scale);
 }

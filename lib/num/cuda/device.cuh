@@ -9,6 +9,7 @@
 
 #ifdef __CUDACC__
 #include <cuda_runtime.h>
+#define T3DI_ALIGNED(p, bytes) (p) /* the emulation looks whether it is */
 #define T3DI_LAUNCH(kernel, grid, block, stream, ...)                                              \
     kernel<<<(grid), (block), 0, (cudaStream_t)(stream)>>>(__VA_ARGS__)
 #else
@@ -72,14 +73,14 @@ template <int W> __device__ static inline vec<W> load_vec(struct t3di_dev t, int
     vec<W> r;
 
     if (W == 4 && t.bf16) {
-        uint2 u = *(const uint2 *)((const uint16_t *)t.p + i);
+        uint2 u = *(const uint2 *)T3DI_ALIGNED((const uint16_t *)t.p + i, 8);
 
         r.v[0] = from_bf16(u.x & 0xffff);
         r.v[W / 4] = __uint_as_float(u.x & 0xffff0000u);
         r.v[W / 2] = from_bf16(u.y & 0xffff);
         r.v[W - 1] = __uint_as_float(u.y & 0xffff0000u);
     } else if (W == 4) {
-        float4 u = *(const float4 *)((const float *)t.p + i);
+        float4 u = *(const float4 *)T3DI_ALIGNED((const float *)t.p + i, 16);
 
         r.v[0] = u.x;
         r.v[W / 4] = u.y;
@@ -99,7 +100,7 @@ template <int W> __device__ static inline void store_vec(struct t3di_dev t, int6
 
         u.x = to_bf16(x.v[0], x.v[W / 4]);
         u.y = to_bf16(x.v[W / 2], x.v[W - 1]);
-        *(uint2 *)((uint16_t *)t.p + i) = u;
+        *(uint2 *)T3DI_ALIGNED((uint16_t *)t.p + i, 8) = u;
     } else if (W == 4) {
         float4 u;
 
@@ -107,7 +108,7 @@ template <int W> __device__ static inline void store_vec(struct t3di_dev t, int6
         u.y = x.v[W / 4];
         u.z = x.v[W / 2];
         u.w = x.v[W - 1];
-        *(float4 *)((float *)t.p + i) = u;
+        *(float4 *)T3DI_ALIGNED((float *)t.p + i, 16) = u;
     } else {
         for (int k = 0; k < W; k++)
             store(t, i + k, x.v[k]);
@@ -192,6 +193,35 @@ __device__ static inline float team_max(team t, float x)
     for (int i = 1; i < THREADS / WARP; i++)
         x = fmaxf(x, part[i]);
     return x;
+}
+
+/* What lanes say, as bits. */
+__device__ static inline unsigned warp_ballot(int yes)
+{
+    return __ballot_sync(0xffffffffu, yes);
+}
+
+/* The sum of one double a thread over the block, in thread 0. */
+__device__ static inline double block_sum(double x)
+{
+    __shared__ double part[THREADS];
+
+    __syncthreads();
+    part[threadIdx.x] = x;
+    for (int s = THREADS / 2; s; s >>= 1) {
+        __syncthreads();
+        if ((int)threadIdx.x < s)
+            part[threadIdx.x] += part[threadIdx.x + s];
+    }
+    __syncthreads();
+    return part[0];
+}
+
+/* Of all bad places the lowest is kept: an order of integers, so the same each time. */
+__device__ static inline void complain(unsigned long long *check, int64_t place, int32_t value)
+{
+    if (check)
+        atomicMin(check, (unsigned long long)place << 32 | (uint32_t)value);
 }
 
 /* --- launches ------------------------------------------------------------------------------------

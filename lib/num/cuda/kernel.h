@@ -24,6 +24,7 @@ struct t3di_dev {
 /* Indexed by enum t3di_unary and t3di_binary of num/cpu/kernel.h. */
 void t3di_cuda_unary(int kind, struct t3di_dev y, struct t3di_dev x, int64_t n, float p, float q,
                      void *stream);
+void t3di_cuda_zero(struct t3di_dev y, int64_t n, void *stream);
 /* y = x, of either storage. */
 void t3di_cuda_copy(struct t3di_dev y, struct t3di_dev x, int64_t n, void *stream);
 /* g (+)= gy f'(x); set: overwrite. */
@@ -85,6 +86,10 @@ struct t3di_cuda_matrices {
 void t3di_cuda_gemm(const struct t3di_cuda_matrices *g, struct t3di_dev c, struct t3di_dev a,
                     struct t3di_dev b, void *stream);
 
+/* g (outer, n, inner) += scale y (outer, inner). */
+void t3di_cuda_repeat_add(struct t3di_dev g, struct t3di_dev y, int64_t outer, int64_t n,
+                          int64_t inner, float scale, void *stream);
+
 /* --- rows ---------------------------------------------------------------------------------------
  */
 
@@ -93,14 +98,85 @@ void t3di_cuda_norm(struct t3di_dev y, float *stat, struct t3di_dev x, struct t3
                     struct t3di_dev beta, int64_t rows, int64_t n, int rms, float eps,
                     void *stream);
 /* g (+)= dx; ggamma, gbeta += their sums over rows (all may be absent). */
-void t3di_cuda_norm_grad(struct t3di_dev g, float *ggamma, float *gbeta, struct t3di_dev gy,
-                         struct t3di_dev x, const float *stat, struct t3di_dev gamma, int64_t rows,
-                         int64_t n, int rms, int set, float *work, void *stream);
+void t3di_cuda_norm_grad(struct t3di_dev g, struct t3di_dev ggamma, struct t3di_dev gbeta,
+                         struct t3di_dev gy, struct t3di_dev x, const float *stat,
+                         struct t3di_dev gamma, int64_t rows, int64_t n, int rms, int set,
+                         float *work, void *stream);
 int64_t t3di_cuda_norm_work(int64_t rows, int64_t n); /* bytes, of the gradient */
 
 void t3di_cuda_softmax(struct t3di_dev y, struct t3di_dev x, int64_t rows, int64_t n, void *stream);
 void t3di_cuda_softmax_grad(struct t3di_dev g, struct t3di_dev gy, struct t3di_dev y, int64_t rows,
                             int64_t n, int set, void *stream);
+
+/* logits (rows, classes); the target of row i is target[i], or i; below 0 = it does not count.
+ * loss: one float; log_sum (rows) may be absent. A target that is too large goes to *check. */
+struct t3di_cuda_rows {
+    struct t3di_dev x;
+    const int32_t *target;
+    int64_t rows, classes;
+};
+void t3di_cuda_entropy(float *loss, float *log_sum, const struct t3di_cuda_rows *r,
+                       unsigned long long *check, float *work, void *stream);
+void t3di_cuda_entropy_grad(struct t3di_dev g, const float *gy, const float *log_sum,
+                            const struct t3di_cuda_rows *r, float *work, void *stream);
+int64_t t3di_cuda_entropy_work(int64_t rows); /* bytes */
+
+/* --- losses: the mean of weight f(y - target), kind of enum t3di_loss ----------------------------
+ */
+
+struct t3di_cuda_loss {
+    int kind;
+    float bend;
+    struct t3di_dev y, target, weight; /* a weight for `share` numbers; may be absent */
+    int64_t n, share;
+};
+void t3di_cuda_loss(float *loss, const struct t3di_cuda_loss *l, float *work, void *stream);
+void t3di_cuda_loss_grad(struct t3di_dev gy, struct t3di_dev gtarget, const float *grad,
+                         const struct t3di_cuda_loss *l, void *stream);
+int64_t t3di_cuda_loss_work(int64_t n); /* bytes */
+
+/* --- rows picked by indices: `few` rows a sample of its `many`, each of `width` numbers
+ * ----------- */
+
+struct t3di_cuda_pick {
+    int64_t batch, many, few, width;
+    const int32_t *id; /* (batch, few) */
+};
+/* few (+)= many[id]; a bad index goes to *check (may be NULL) and is taken as 0. */
+void t3di_cuda_pick(struct t3di_dev few, struct t3di_dev many, const struct t3di_cuda_pick *p,
+                    int add, unsigned long long *check, void *stream);
+/* many[id] += few, in the order of the indices. */
+void t3di_cuda_spread(struct t3di_dev many, struct t3di_dev few, const struct t3di_cuda_pick *p,
+                      unsigned long long *check, void *stream);
+
+/* --- attention: rows of scores (samples, heads, queries, keys)
+ * ------------------------------------- */
+
+struct t3di_cuda_scores {
+    int64_t samples, heads, queries, keys;
+    int causal;
+    const int32_t *mask;  /* (samples, keys), or NULL */
+    struct t3di_dev bias; /* (heads, queries, keys), or for each sample; may be absent */
+    int bias_samples;
+};
+/* s (float), scaled already, to probabilities p (may be s); log_sum (samples, heads, queries) may
+ * be absent: written if `write`, else used. */
+void t3di_cuda_attend(struct t3di_dev p, const float *s, float *log_sum, int write,
+                      const struct t3di_cuda_scores *a, void *stream);
+/* ds = p (dp - p . dp); ds may be dp. */
+void t3di_cuda_attend_grad(struct t3di_dev ds, struct t3di_dev p, const float *dp,
+                           const struct t3di_cuda_scores *a, void *stream);
+/* g, of bias's shape, += ds, over the samples in order where they share it. */
+void t3di_cuda_attend_bias_grad(struct t3di_dev g, struct t3di_dev ds,
+                                const struct t3di_cuda_scores *a, void *stream);
+
+/* --- features: cos, then sin, of t scale max_period^(-i / half)
+ * ------------------------------------ */
+
+void t3di_cuda_sinusoid(struct t3di_dev y, struct t3di_dev t, int64_t n, int half, double scale,
+                        double max_period, void *stream);
+void t3di_cuda_sinusoid_grad(struct t3di_dev g, struct t3di_dev gy, struct t3di_dev y, int64_t n,
+                             int half, double scale, double max_period, void *stream);
 
 #ifdef __cplusplus
 }

@@ -39,5 +39,10 @@ void t3di_walk_end(struct t3di_walk *w);                                    /* o
 
 extern const struct t3d_op_backend t3di_cuda_matmul, t3di_cuda_batch_matmul;
 extern const struct t3d_op_backend t3di_cuda_unary_op, t3di_cuda_binary_op;
+extern const struct t3d_op_backend t3di_cuda_norm_op, t3di_cuda_softmax_op, t3di_cuda_attend_op;
+extern const struct t3d_op_backend t3di_cuda_entropy_op, t3di_cuda_loss_op, t3di_cuda_reduce_op;
+extern const struct t3d_op_backend t3di_cuda_concat_op, t3di_cuda_slice_op, t3di_cuda_permute_op;
+extern const struct t3d_op_backend t3di_cuda_patchify_op, t3di_cuda_unpatchify_op;
+extern const struct t3d_op_backend t3di_cuda_pick_op, t3di_cuda_scatter_op, t3di_cuda_sinusoid_op;
 
 #endif

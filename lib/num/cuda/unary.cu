@@ -88,6 +88,19 @@ void t3di_cuda_unary(int kind, struct t3di_dev y, struct t3di_dev x, int64_t n, 
     launch[kind](y, x, n, p, q, stream);
 }
 
+/* 0 x + 0 would keep a NaN. */
+__global__ void zero_kernel(struct t3di_dev y, int64_t n)
+{
+    for (int64_t i = (int64_t)blockIdx.x * THREADS + threadIdx.x; i < n;
+         i += (int64_t)gridDim.x * THREADS)
+        store(y, i, 0);
+}
+
+void t3di_cuda_zero(struct t3di_dev y, int64_t n, void *stream)
+{
+    T3DI_LAUNCH(zero_kernel, blocks_for(n), THREADS, stream, y, n);
+}
+
 void t3di_cuda_copy(struct t3di_dev y, struct t3di_dev x, int64_t n, void *stream)
 {
     unary_launch<T3DI_LINEAR>(y, x, n, 1, 0, stream);
