@@ -14,7 +14,7 @@
 
 enum { GENERATED = 32 };
 
-const char t3d_speed_names[] = "read import render png shards manifest num embed splat "
+const char t3d_speed_names[] = "read import render png shards manifest num embed embed-t5 splat "
                                "splat-small splat-batch";
 
 const struct t3d_speed_stage t3d_speed_stages[] = {{"read", t3di_speed_read},
@@ -25,6 +25,7 @@ const struct t3d_speed_stage t3d_speed_stages[] = {{"read", t3di_speed_read},
                                                    {"manifest", t3di_speed_manifest},
                                                    {"num", t3di_speed_num},
                                                    {"embed", t3di_speed_embed},
+                                                   {"embed-t5", t3di_speed_t5},
                                                    {"splat", t3di_speed_splat},
                                                    {"splat-small", t3di_speed_splat_small},
                                                    {"splat-batch", t3di_speed_splat_batch},
@@ -99,6 +100,7 @@ void t3d_speed_close(struct t3d_speed *b)
     for (size_t i = 0; i < b->n_inputs; i++)
         t3d_blob_close(&b->input[i].blob);
     t3d_encoder_free(b->encoder);
+    t3d_encoder_free(b->t5);
     t3d_arena_free(&b->arena);
 }
 

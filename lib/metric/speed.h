@@ -31,7 +31,7 @@ struct t3d_speed {
     struct t3d_importer *importer; /* with `threads` slots */
     struct t3d_speed_input *input;
     size_t n_inputs;
-    struct t3d_encoder *encoder; /* of the embed row, NULL until it runs */
+    struct t3d_encoder *encoder, *t5; /* of the embed rows, NULL until they run */
 };
 
 struct t3d_speed_row {
@@ -70,6 +70,7 @@ int t3di_speed_shards(struct t3d_speed *b, struct t3d_speed_row *row, struct t3d
 int t3di_speed_manifest(struct t3d_speed *b, struct t3d_speed_row *row, struct t3d_err *err);
 int t3di_speed_num(struct t3d_speed *b, struct t3d_speed_row *row, struct t3d_err *err);
 int t3di_speed_embed(struct t3d_speed *b, struct t3d_speed_row *row, struct t3d_err *err);
+int t3di_speed_t5(struct t3d_speed *b, struct t3d_speed_row *row, struct t3d_err *err);
 int t3di_speed_splat(struct t3d_speed *b, struct t3d_speed_row *row, struct t3d_err *err);
 int t3di_speed_splat_small(struct t3d_speed *b, struct t3d_speed_row *row, struct t3d_err *err);
 int t3di_speed_splat_batch(struct t3d_speed *b, struct t3d_speed_row *row, struct t3d_err *err);

@@ -196,7 +196,7 @@ static int padded(const struct t3d_encoder *e, size_t n)
     if (e->options.no_savings)
         return t->longest;
     while ((size_t)length < n)
-        length += length < 32 ? 8 : length < 64 ? 16 : length < 128 ? 32 : length < 256 ? 64 : 128;
+        length += length < 64 ? 8 : length < 128 ? 16 : length < 256 ? 32 : 64;
     return length;
 }
 

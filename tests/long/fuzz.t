@@ -12,6 +12,12 @@ printf 'v 0 0 0\nv 1 0 0\nv 0 1 0\nvt 0 0\nvn 0 0 1\nmtllib a.mtl\nusemtl m\nf 1
 printf 'OFF\n3 1 0\n0 0 0\n1 0 0\n0 1 0\n3 0 1 2\n' >"$seeds/a.off"
 printf 'solid a\nfacet normal 0 0 1\nouter loop\nvertex 0 0 0\nvertex 1 0 0\nvertex 0 1 0\nendloop\nendfacet\nendsolid a\n' >"$seeds/a.stl"
 printf 'ply\nformat ascii 1.0\nelement vertex 3\nproperty float x\nproperty float y\nproperty float z\nelement face 1\nproperty list uchar int vertex_indices\nend_header\n0 0 0\n1 0 0\n0 1 0\n3 0 1 2\n' >"$seeds/a.ply"
+tokens=$T3D_SOURCE/tests/ref/tokens
+{ printf '\001'; cat "$tokens/clip/merges.txt"; } >"$seeds/tokenizer.1"
+{ printf '\002'; cat "$tokens/clip/vocab.json"; printf '\377'; cat "$tokens/clip/merges.txt"; } >"$seeds/tokenizer.2"
+{ printf '\003'; cat "$tokens/unigram_bytes/tokenizer.json"; } >"$seeds/tokenizer.3"
+{ printf '\004'; head -c 20000 "$tokens/unigram/spiece.model"; } >"$seeds/tokenizer.4"
+cp "$tokens/clip/cases_open_clip.ndjson" "$seeds/texts"
 cd "$T3D_SOURCE" || exit 1
 expect_status 0 'build' make -s -j2 CC=clang-14 config=fuzz fuzzers
 for f in build/fuzz/fuzz/*; do

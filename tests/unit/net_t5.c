@@ -320,6 +320,86 @@ static void wrong_weights_are_named(void **state)
     expect("", NULL, NULL);
 }
 
+/* --- texts ---------------------------------------------------------------------------------- */
+
+enum { PIECES = 200, LONG = 100000 };
+
+static void copy_tokenizer(const char *from)
+{
+    struct t3d_blob b;
+    char *path = t3d_path_join(&arena, scratch, "tokenizer.json");
+
+    assert_int_equal(t3d_blob_open(&b, from, 0, &err), T3D_OK);
+    assert_int_equal(t3d_write_file(path, b.data, b.size, &err), T3D_OK);
+    t3d_blob_close(&b);
+}
+
+static void write_text_folder(void)
+{
+    static float table[PIECES * 20];
+    struct t3d_tensor t = {.name = "shared.weight",
+                           .type = T3D_TENSOR_F32,
+                           .n_axes = 2,
+                           .shape = {PIECES, 20},
+                           .data = (const uint8_t *)table};
+    uint64_t bytes;
+
+    for (int i = 0; i < PIECES * 20; i++)
+        table[i] = (float)((i * 7919) % 1009 - 504) / 500;
+    assert_int_equal(t3d_tensor_layout(&t, &bytes), 0);
+    write_weights("shared.weight", &t);
+    write_text("config.json", "{\"model_type\":\"t5\",\"vocab_size\":200,\"d_model\":20,\"d_kv\":6,"
+                              "\"num_heads\":3,\"num_layers\":2,\"d_ff\":28}");
+    write_text("tokenizer_config.json", "{\"model_max_length\":40}");
+}
+
+/* Whatever the texts are, each gets the row that it has alone. */
+static void rows_are_never_shifted(void **state)
+{
+    enum { N = 7, WIDTH = 20 };
+    static char endless[LONG];
+    const char *text[N] = {"",
+                           "a red cube",
+                           endless,
+                           "a\xff\xc3 \xed\xa0\x80",
+                           "</s>",
+                           "a red cube",
+                           "\xf0\x9f\x98\x80 \xe4\xb8\xad"};
+    struct t3d_encoder *e;
+    struct t3d_tokens tokens[N];
+    float rows[N][WIDTH], one[WIDTH];
+
+    (void)state;
+    for (int i = 0; i < LONG - 1; i++)
+        endless[i] = "a red cube "[i % 11];
+    write_text_folder();
+    copy_tokenizer("tests/ref/tokens/unigram_json/tokenizer.json");
+    e = open_net(scratch, (struct t3d_encoder_options){.threads = 2});
+    assert_int_equal(t3d_encoder_info(e)->max_tokens, 40);
+    for (int i = 0; i < N; i++) {
+        assert_int_equal(
+            t3d_encoder_tokenize(e, &tokens[i], text[i], strlen(text[i]), &arena, &err), T3D_OK);
+        assert_int_equal(tokens[i].truncated, i == 2);
+    }
+    assert_int_equal(tokens[0].n, 1);
+    assert_int_equal(tokens[2].n, 40);
+    assert_int_equal(t3d_encoder_texts(e, tokens, N, rows[0], NULL, &err), T3D_OK);
+    for (int i = 0; i < N; i++) {
+        double sum = 0;
+
+        assert_int_equal(t3d_encoder_texts(e, &tokens[i], 1, one, NULL, &err), T3D_OK);
+        assert_memory_equal(one, rows[i], sizeof one);
+        for (int k = 0; k < WIDTH; k++)
+            sum += (double)one[k] * (double)one[k];
+        assert_true(fabs(sum - 1) < 1e-6);
+    }
+    assert_memory_equal(rows[1], rows[5], sizeof one);
+    t3d_encoder_free(e);
+    write_weights(NULL, NULL);
+    copy_tokenizer("tests/ref/tokens/unigram_bytes/tokenizer.json");
+    expect("", "bad-tokenizer", "the network's table 61");
+}
+
 static int set_up(void **state)
 {
     (void)state;
@@ -341,7 +421,7 @@ int main(void)
         cmocka_unit_test(buckets_are_transformers),      cmocka_unit_test(rows_are_transformers),
         cmocka_unit_test(bits_depend_on_the_text_alone), cmocka_unit_test(bad_tokens_are_named),
         cmocka_unit_test(wrong_configs_are_named),       cmocka_unit_test(wrong_sizes_are_named),
-        cmocka_unit_test(wrong_weights_are_named),
+        cmocka_unit_test(wrong_weights_are_named),       cmocka_unit_test(rows_are_never_shifted),
     };
 
     return cmocka_run_group_tests_name("net/t5", tests, set_up, tear_down);
