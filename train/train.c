@@ -21,7 +21,7 @@ struct conf {
     struct t3d_common common;
     const char *model, *size, *run, *view_set, *light, *weights;
     uint64_t steps, schedule_steps, batch, warmup, accumulate, checkpoint_every, validate_every,
-        keep_last;
+        keep_last, neighbours;
     double learning_rate, max_grad_norm, weight_decay, ema_decay, backgrounds;
     int plan;
 };
@@ -35,13 +35,13 @@ static const struct t3d_opt opts[] = {
      "folder below runs/; else <model>-<size>"},
     {0, "steps", T3D_OPT_U64, offsetof(struct conf, steps), "N", NULL, NULL,
      "stop when N steps are done; else those of the schedule"},
-    {0, "schedule-steps", T3D_OPT_U64, offsetof(struct conf, schedule_steps), "N", "1000", NULL,
+    {0, "schedule-steps", T3D_OPT_U64, offsetof(struct conf, schedule_steps), "N", "1200", NULL,
      "steps after which the learning rate is 0"},
     {0, "batch-size", T3D_OPT_U64, offsetof(struct conf, batch), "N", "256", NULL,
      "samples a micro-batch"},
     {0, "gradient-accumulation-steps", T3D_OPT_U64, offsetof(struct conf, accumulate), "N", "1",
      NULL, "micro-batches a step"},
-    {0, "learning-rate", T3D_OPT_DOUBLE, offsetof(struct conf, learning_rate), "RATE", "0.001",
+    {0, "learning-rate", T3D_OPT_DOUBLE, offsetof(struct conf, learning_rate), "RATE", "0.0015",
      NULL, "highest learning rate"},
     {0, "warmup-steps", T3D_OPT_U64, offsetof(struct conf, warmup), "N", "50", NULL,
      "steps in which the rate rises"},
@@ -53,6 +53,8 @@ static const struct t3d_opt opts[] = {
      "of the averaged weights, which are what is kept; 0 = none"},
     {0, "backgrounds", T3D_OPT_DOUBLE, offsetof(struct conf, backgrounds), "SHARE", "0", NULL,
      "pictures that stand on a random colour, not on white"},
+    {0, "neighbours", T3D_OPT_U64, offsetof(struct conf, neighbours), "N", "4", NULL,
+     "so many scenes with similar captions stand together in a batch; 0 = any"},
     {0, "view-set", T3D_OPT_STRING, offsetof(struct conf, view_set), "NAME", "ring16+4", NULL,
      "rendered views to train on"},
     {0, "light", T3D_OPT_STRING, offsetof(struct conf, light), "NAME", "studio", NULL,
@@ -85,6 +87,7 @@ static const struct {
                 {"weight-decay", offsetof(struct conf, weight_decay), T3D_OPT_DOUBLE},
                 {"ema-decay", offsetof(struct conf, ema_decay), T3D_OPT_DOUBLE},
                 {"backgrounds", offsetof(struct conf, backgrounds), T3D_OPT_DOUBLE},
+                {"neighbours", offsetof(struct conf, neighbours), T3D_OPT_U64},
                 {"seed", offsetof(struct conf, common.seed), T3D_OPT_U64},
                 {"model", offsetof(struct conf, model), T3D_OPT_STRING},
                 {"size", offsetof(struct conf, size), T3D_OPT_STRING},
@@ -284,6 +287,7 @@ static int train_clip(const struct conf *c, const char *dir, const cJSON *stored
                  .light = c->light,
                  .split = "train",
                  .batch = (int)c->batch,
+                 .neighbours = (int)T3D_MIN(c->neighbours, (uint64_t)65536),
                  .seed = c->common.seed},
         .trainer =
             {.dir = dir,

@@ -248,6 +248,17 @@ static void describe(void *ctx, cJSON *line)
     t->stall_s = 0;
 }
 
+static void summarise(void *ctx, cJSON *line)
+{
+    const struct training *t = ctx;
+
+    t3d_json_set_num(line, "parameters", (double)t3d_clip_params(&t->size));
+    t3d_json_set_num(line, "vocabulary", t->size.vocab);
+    t3d_json_set_num(line, "objects", (double)t3d_loader_samples(t->train));
+    t3d_json_set_num(line, "groups", (double)t3d_loader_groups(t->train));
+    t3d_json_set_num(line, "views", t3d_loader_set_views(t->train));
+}
+
 /* --- the run --------------------------------------------------------------------------------- */
 
 static int open_data(struct training *t, struct t3d_err *err)
@@ -264,6 +275,7 @@ static int open_data(struct training *t, struct t3d_err *err)
     if (!t->c->trainer.validate_every)
         return T3D_OK;
     data.split = "val";
+    data.neighbours = 0;
     data.uid = NULL;
     data.n_uids = 0;
     r = t3d_loader_open(&t->val, &data, err);
@@ -296,8 +308,11 @@ static int build(struct training *t, struct t3d_err *err)
 
 static int train(struct training *t, struct t3d_clip_train_result *result, struct t3d_err *err)
 {
-    static const struct t3d_trainer_ops ops = {
-        .fill = fill, .after_step = after_step, .validate = validate, .describe = describe};
+    static const struct t3d_trainer_ops ops = {.fill = fill,
+                                               .after_step = after_step,
+                                               .validate = validate,
+                                               .describe = describe,
+                                               .summarise = summarise};
     struct t3d_trainer_config c = t->c->trainer;
     cJSON *settings = cJSON_Duplicate(t->c->settings, 1);
     char *text;

@@ -46,6 +46,9 @@ struct t3d_loader {
     uint64_t skipped;
     struct t3d_err last;
 
+    pthread_mutex_t order_lock;
+    struct t3di_neighbours *neighbours; /* NULL: any order */
+
     pthread_mutex_t cache_lock;
     uint32_t *cached; /* (n_cache) picture + 1 */
     uint8_t *cache;
@@ -175,15 +178,40 @@ static int draw_views(const struct t3d_loader *l, const struct t3di_sample *s, s
     return T3D_OK;
 }
 
+/* The group at a position: epochs of rounds, a round over the groups that have more samples than
+ * rounds were before it. */
+static uint32_t group_at(struct t3d_loader *l, uint64_t position)
+{
+    const struct t3di_index *x = &l->index;
+    uint64_t epoch = position / x->round_at[x->n_rounds], i = position % x->round_at[x->n_rounds];
+    size_t low = 0, high = x->n_rounds;
+    uint64_t round, n;
+
+    while (high - low > 1) {
+        size_t middle = low + (high - low) / 2;
+        if (x->round_at[middle] <= i)
+            low = middle;
+        else
+            high = middle;
+    }
+    round = epoch * x->n_rounds + low;
+    n = x->round_at[low + 1] - x->round_at[low];
+    i -= x->round_at[low];
+    if (!l->neighbours)
+        return x->by_size[t3d_loader_order(l->seed, round, n, i)];
+    pthread_mutex_lock(&l->order_lock);
+    i = t3di_neighbours_at(l->neighbours, round, n, i);
+    pthread_mutex_unlock(&l->order_lock);
+    return x->by_size[i];
+}
+
 static int draw(struct worker *w, struct filling *f, int slot, uint64_t position, int attempt,
                 struct t3d_err *err)
 {
     struct t3d_loader *l = w->loader;
     struct t3d_rng r =
         t3d_rng_for(l->seed, attempt ? "again" : "sample", position * ATTEMPTS + (uint64_t)attempt);
-    uint64_t n = l->index.n_groups;
-    uint64_t g = attempt ? t3d_rng_below(&r, (uint32_t)n)
-                         : t3d_loader_order(l->seed, position / n, n, position % n);
+    uint32_t g = attempt ? t3d_rng_below(&r, (uint32_t)l->index.n_groups) : group_at(l, position);
     uint32_t first = l->index.group_first[g];
     uint32_t sample = first + t3d_rng_below(&r, l->index.group_first[g + 1] - first);
     const struct t3di_sample *s = &l->index.sample[sample];
@@ -380,6 +408,7 @@ int t3d_loader_open(struct t3d_loader **out, const struct t3d_loader_config *c, 
         return t3d_err_nomem(err, "the loader");
     pthread_mutex_init(&l->lock, NULL);
     pthread_mutex_init(&l->cache_lock, NULL);
+    pthread_mutex_init(&l->order_lock, NULL);
     pthread_cond_init(&l->work, NULL);
     pthread_cond_init(&l->ready, NULL);
     l->seed = c->seed;
@@ -395,6 +424,8 @@ int t3d_loader_open(struct t3d_loader **out, const struct t3d_loader_config *c, 
                         l->index.n_views, c->views);
     if (r == T3D_OK && make_memory(l, c) < 0)
         r = t3d_err_nomem(err, "the batches");
+    if (r == T3D_OK && c->neighbours > 1)
+        r = t3di_neighbours_new(&l->neighbours, &l->index, c->seed, c->neighbours, err);
     if (r == T3D_OK) {
         t3d_loader_seek(l, 0);
         r = start(l, err);
@@ -422,10 +453,12 @@ void t3d_loader_close(struct t3d_loader *l)
     }
     pthread_mutex_destroy(&l->lock);
     pthread_mutex_destroy(&l->cache_lock);
+    pthread_mutex_destroy(&l->order_lock);
     pthread_cond_destroy(&l->work);
     pthread_cond_destroy(&l->ready);
     free(l->cached);
     free(l->cache);
+    t3di_neighbours_free(l->neighbours);
     t3di_index_close(&l->index);
     t3d_arena_free(&l->arena);
     free(l);

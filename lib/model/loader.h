@@ -10,9 +10,13 @@
  *
  * What stands at (step, slot) is a pure function of the seed, the position step * batch + slot and
  * the set of samples: it depends neither on threads nor on where reading began, so a run goes on
- * where it stopped, and N machines can share a batch. An epoch takes one object of each group
- * (scenes of the same words) in an order of its own, so a batch holds no group twice unless an
- * epoch ends in it; object, views and caption are drawn anew each time.
+ * where it stopped, and N machines can share a batch. An epoch has as many positions as there are
+ * samples, in rounds: round r goes over the groups (scenes of the same words) with more than r
+ * samples, in an order of its own, so a batch holds no group twice unless a round ends in it;
+ * object, views and caption are drawn anew each time. With `neighbours` groups whose captions share
+ * many words stand together (by MinHash: Broder, "On the resemblance and containment of documents",
+ * 1997; other words count in every round), so that a contrastive batch holds what is hard to tell
+ * apart.
  *
  * Threads decode ahead of the reader. The smallest rendered set at or above the wanted resolution
  * is read and reduced. Decoded views stay in a cache of bounded size. */
@@ -39,6 +43,7 @@ struct t3d_loader_config {
     int batch, views;    /* samples a batch, views a sample */
     const int *view;     /* (views) which; NULL = drawn without repetition */
     int need_captions;   /* samples without are left out */
+    int neighbours;      /* so many groups with similar captions stand together; 0 = any order */
     uint64_t seed;
     size_t cache_bytes; /* decoded views kept; 0 = 256 MiB */
     int threads;        /* that decode; 0 = 1 */

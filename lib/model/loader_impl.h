@@ -35,6 +35,9 @@ struct t3di_index {
     size_t n_pictures, picture_capacity;
     uint32_t *group_first; /* (n_groups + 1) first sample of each group */
     size_t n_groups;
+    uint32_t *by_size;   /* (n_groups) groups, those of most samples first */
+    uint32_t *round_at;  /* (n_rounds + 1) where a round begins in an epoch */
+    size_t n_rounds;     /* samples of the largest group */
     int n_views, digits; /* of the set; digits of a view's name */
     char hash[T3D_SHA256_HEX];
 };
@@ -43,8 +46,18 @@ int t3di_index_open(struct t3di_index *x, const struct t3d_loader_config *c,
                     struct t3d_err *err) T3D_MUST_CHECK;
 void t3di_index_close(struct t3di_index *x);
 
-/* Caption i of a sample, T3D_OK, or T3D_SKIP when the tar does not hold the text where the index
- * says; *n = how many there are. */
+/* Caption i of a sample, empty when there is none; *n = how many there are. */
 struct t3d_caption t3di_caption(const struct t3di_sample *s, size_t i, size_t *n);
+
+/* Orders in which groups with similar captions stand together, one for each epoch in use. */
+struct t3di_neighbours;
+
+/* block: so many groups stay together. */
+int t3di_neighbours_new(struct t3di_neighbours **out, const struct t3di_index *x, uint64_t seed,
+                        int block, struct t3d_err *err) T3D_MUST_CHECK;
+void t3di_neighbours_free(struct t3di_neighbours *n);
+/* Place i in the order of the first n groups of by_size in round `round`, counted over all epochs:
+ * an index below n. Not from two threads at once. */
+uint32_t t3di_neighbours_at(struct t3di_neighbours *x, uint64_t round, uint64_t n, uint64_t i);
 
 #endif

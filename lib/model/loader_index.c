@@ -326,6 +326,46 @@ static int sort_samples(struct t3di_index *x, int need_captions, struct t3d_err 
     return T3D_OK;
 }
 
+struct group_size {
+    uint32_t group, n;
+};
+
+static int by_size(const void *a, const void *b)
+{
+    const struct group_size *x = a, *y = b;
+
+    if (x->n != y->n)
+        return x->n > y->n ? -1 : 1;
+    return (x->group > y->group) - (x->group < y->group);
+}
+
+static int make_rounds(struct t3di_index *x, struct t3d_err *err)
+{
+    struct group_size *s = t3d_alloc(&x->arena, x->n_groups, sizeof *s);
+    size_t n = x->n_groups, at = 0;
+
+    x->by_size = t3d_alloc(&x->arena, n, sizeof *x->by_size);
+    if (!s || !x->by_size)
+        return t3d_err_nomem(err, "the index of the shards");
+    for (size_t g = 0; g < n; g++)
+        s[g] = (struct group_size){(uint32_t)g, x->group_first[g + 1] - x->group_first[g]};
+    qsort(s, n, sizeof *s, by_size);
+    for (size_t g = 0; g < n; g++)
+        x->by_size[g] = s[g].group;
+    x->n_rounds = s[0].n;
+    x->round_at = t3d_alloc(&x->arena, x->n_rounds + 1, sizeof *x->round_at);
+    if (!x->round_at)
+        return t3d_err_nomem(err, "the index of the shards");
+    for (size_t r = 0; r < x->n_rounds; r++) {
+        while (n && s[n - 1].n <= r)
+            n--;
+        x->round_at[r] = (uint32_t)at;
+        at += n;
+    }
+    x->round_at[x->n_rounds] = (uint32_t)at;
+    return T3D_OK;
+}
+
 static int check_found(const struct t3di_index *x, const struct t3d_loader_config *c,
                        const struct choosing *k, struct t3d_err *err)
 {
@@ -352,6 +392,8 @@ int t3di_index_open(struct t3di_index *x, const struct t3d_loader_config *c, str
         r = sort_samples(x, c->need_captions, err);
     if (r == T3D_OK)
         r = check_found(x, c, &k, err);
+    if (r == T3D_OK)
+        r = make_rounds(x, err);
     free(k.row);
     return r;
 }

@@ -241,6 +241,24 @@ static int loop(struct trainer *t, struct t3d_err *err)
     return r;
 }
 
+static int log_end(struct trainer *t, double seconds, struct t3d_err *err)
+{
+    cJSON *line;
+    int r;
+
+    if (t->state.step < t->c->steps || t->state.step == t->result->resumed)
+        return T3D_OK;
+    line = cJSON_CreateObject();
+    t3d_json_set_num(line, "step", (double)t->state.step);
+    t3d_json_set_num(line, "seconds", seconds);
+    t3d_json_set_num(line, "steps_in_them", (double)(t->state.step - t->result->resumed));
+    if (t->ops->summarise)
+        t->ops->summarise(t->ctx, line);
+    r = line ? write_line(t, line, err) : t3d_err_nomem(err, "a line of the log");
+    cJSON_Delete(line);
+    return r;
+}
+
 /* --- set-up ---------------------------------------------------------------------------------- */
 
 static int prepare(struct trainer *t, struct t3d_err *err)
@@ -297,6 +315,8 @@ int t3d_trainer_run(const struct t3d_trainer_config *c, const struct t3d_trainer
             t3d_progress_new(c->progress, c->stage, "steps", left > 0 ? (uint64_t)left : 0);
         r = loop(&t, err);
         t3d_progress_free(t.progress);
+        if (r == T3D_OK)
+            r = log_end(&t, t3d_clock_s() - begin, err);
     }
     if (t.log && fclose(t.log) != 0 && r == T3D_OK)
         r = t3d_err_sys(err, "cannot write", t.log_path);

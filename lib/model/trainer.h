@@ -6,9 +6,10 @@
  * loss or gradient is not finite is skipped; after three in a row the last checkpoint is loaded and
  * the rate halved, three times at most.
  *
- * In DIR: log.ndjson (one object a line: step, loss, ...; on resume lines of steps to be done again
- * are dropped) and checkpoints/. k steps, then n - k in another process, give the same bits as n.
- * SIGTERM, SIGINT and SIGUSR1 save a checkpoint and end the loop. */
+ * In DIR: log.ndjson (one object a line: step, loss, ...; the last one has the seconds; on resume
+ * lines of steps to be done again are dropped) and checkpoints/. k steps, then n - k in another
+ * process, give the same bits as n. SIGTERM, SIGINT and SIGUSR1 save a checkpoint and end the loop.
+ */
 #ifndef T3D_MODEL_TRAINER_H
 #define T3D_MODEL_TRAINER_H
 
@@ -42,6 +43,8 @@ struct t3d_trainer_ops {
     int (*validate)(void *ctx, cJSON *line, struct t3d_err *err);
     /* More figures for the line of a step. May be NULL. */
     void (*describe)(void *ctx, cJSON *line);
+    /* More figures for the last line of a run that has done all its steps. May be NULL. */
+    void (*summarise)(void *ctx, cJSON *line);
 };
 
 struct t3d_trainer_result {

@@ -15,7 +15,7 @@
 #include "store/manifest.h"
 #include "store/shard.h"
 
-enum { OBJECTS = 300, VIEWS = 5, SIDE = 16, GROUPS = 50, BATCH = 40 };
+enum { OBJECTS = 300, VIEWS = 5, SIDE = 16, GROUPS = 50, BATCH = 40, KINDS = 4 };
 
 static char dir[64];
 static struct t3d_err err;
@@ -39,7 +39,7 @@ static void describe(struct t3d_object *o, int i, char group[32], const char *ca
     snprintf(o->ending, sizeof o->ending, "glb");
     snprintf(o->uid, sizeof o->uid, "u%d", i);
     t3d_sha256_hex(o->uid, strlen(o->uid), o->content);
-    snprintf(text[0], sizeof text[0], "object %d", i);
+    snprintf(text[0], sizeof text[0], "object %d kind%d", i, i % GROUPS % KINDS);
     snprintf(text[1], sizeof text[1], "thing %d", i);
     caption[0] = text[0];
     caption[1] = text[1];
@@ -201,7 +201,7 @@ static int object_of(const struct t3d_batch *b, int i, int k)
 static void batches_hold_what_they_say(void **state)
 {
     struct t3d_loader *l = open_loader(&config);
-    int drawn[OBJECTS] = {0}, groups[GROUPS] = {0}, want = 0;
+    int drawn[OBJECTS] = {0}, want = 0;
 
     (void)state;
     for (int i = 0; i < OBJECTS; i++)
@@ -213,35 +213,92 @@ static void batches_hold_what_they_say(void **state)
         const struct t3d_batch *b = next(l);
         assert_int_equal(b->step, s);
         for (int i = 0; i < BATCH; i++) {
-            char text[2][32], got[32];
+            char text[2][48], got[48];
             int o = object_of(b, i, 0);
             assert_int_equal(object_of(b, i, 1), o);
             assert_int_not_equal(b->view[2 * i], b->view[2 * i + 1]);
             assert_string_equal(split_of(o), "train");
-            snprintf(text[0], sizeof text[0], "object %d", o);
+            snprintf(text[0], sizeof text[0], "object %d kind%d", o, o % GROUPS % KINDS);
             snprintf(text[1], sizeof text[1], "thing %d", o);
             snprintf(got, sizeof got, "%.*s", (int)b->caption[i].size, b->caption[i].text);
             assert_true(strcmp(got, text[0]) == 0 || strcmp(got, text[1]) == 0);
             drawn[o]++;
-            groups[o % GROUPS]++;
         }
     }
     assert_int_equal(t3d_loader_groups(l), 40); /* i % 50 leaves 8 and 9 mod 10 out */
-    for (int g = 0; g < GROUPS; g++)            /* 40 epochs: each group once in each */
-        assert_int_equal(groups[g], g % 10 >= 8 ? 0 : 40);
     for (int i = 0; i < OBJECTS; i++)
         assert_int_equal(drawn[i] > 0, strcmp(split_of(i), "train") == 0 && i % 7 != 6);
     t3d_loader_close(l);
 }
 
+/* An epoch has each group as often as it has samples, at first all groups once. */
+static void epochs_go_over_the_groups_in_rounds(void **state)
+{
+    struct t3d_loader_config c = config;
+    int samples[GROUPS] = {0}, times[GROUPS] = {0}, want = 0;
+    struct t3d_loader *l;
+
+    (void)state;
+    for (int i = 0; i < OBJECTS; i++)
+        if (strcmp(split_of(i), "train") == 0 && i % 7 != 6) {
+            samples[i % GROUPS]++;
+            want++;
+        }
+    c.batch = 1;
+    for (int k = 0; k < 2; k++) {
+        memset(times, 0, sizeof times);
+        c.neighbours = 5 * k;
+        l = open_loader(&c);
+        for (int i = 0; i < want; i++) {
+            int g = object_of(next(l), 0, 0) % GROUPS;
+            assert_true(i >= 40 || times[g] == 0); /* the first round: 40 groups */
+            times[g]++;
+        }
+        assert_memory_equal(times, samples, sizeof times);
+        t3d_loader_close(l);
+    }
+}
+
+/* Share of neighbours in the order whose captions have the kind in common. */
+static double alike(int neighbours)
+{
+    struct t3d_loader_config c = config;
+    int same = 0, n = 0, before = -1;
+    struct t3d_loader *l;
+
+    c.neighbours = neighbours;
+    l = open_loader(&c);
+    for (int s = 0; s < 60; s++) {
+        const struct t3d_batch *b = next(l);
+        for (int i = 0; i < BATCH; i++, n++) {
+            int kind = object_of(b, i, 0) % GROUPS % KINDS;
+            same += kind == before;
+            before = kind;
+        }
+    }
+    t3d_loader_close(l);
+    return (double)same / n;
+}
+
+static void similar_captions_stand_together(void **state)
+{
+    double random = alike(0), together = alike(10);
+
+    (void)state;
+    assert_true(random > 0.15 && random < 0.35); /* 4 kinds */
+    assert_true(together > random + 0.15);
+}
+
 static void same_batches_from_anywhere(void **state)
 {
-    struct t3d_loader_config other = config;
-    struct t3d_loader *a = open_loader(&config), *b;
+    struct t3d_loader_config other = config, mine = config;
+    struct t3d_loader *a, *b;
 
     (void)state;
     other.threads = 3;
+    other.neighbours = mine.neighbours = 7;
     other.cache_bytes = 20 * SIDE * SIDE * 4; /* a few views */
+    a = open_loader(&mine);
     b = open_loader(&other);
     for (int s = 0; s < 5; s++)
         next(a);
@@ -362,6 +419,8 @@ int main(void)
     const struct CMUnitTest tests[] = {cmocka_unit_test(order_is_a_permutation),
                                        cmocka_unit_test(order_depends_on_seed_and_epoch),
                                        cmocka_unit_test(batches_hold_what_they_say),
+                                       cmocka_unit_test(epochs_go_over_the_groups_in_rounds),
+                                       cmocka_unit_test(similar_captions_stand_together),
                                        cmocka_unit_test(same_batches_from_anywhere),
                                        cmocka_unit_test(position_decides_not_the_batch),
                                        cmocka_unit_test(smallest_sufficient_set_is_reduced),
