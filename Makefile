@@ -90,6 +90,7 @@ FUZZ_SRC := $(sort $(wildcard tests/fuzz/*.c))
 BENCH_SRC := $(sort $(wildcard tests/bench/*.c))
 AID_SRC  := $(sort $(wildcard tests/serve/*.c))
 TESTS    := $(sort $(wildcard tests/tool/*.t tests/pipe/*.t))
+MODELS   := $(sort $(wildcard models/*/*))
 LONG     := $(sort $(wildcard tests/long/*.t))
 
 LIB_OBJ := $(LIB_SRC:%.c=$(B)/obj/%.o) $(CU_SRC:%.cu=build/cuda/%.o)
@@ -211,6 +212,10 @@ demo: all
 bench: all
 	@PATH="$(CURDIR)/$(B):$$PATH" scripts/bench $(PEERS)
 
+# The small models that come with the program, trained from nothing.
+models: all
+	@PATH="$(CURDIR)/$(B):$$PATH" scripts/make-models
+
 install: all
 	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/share/man/man1 \
 	    $(DESTDIR)$(PREFIX)/share/bash-completion/completions \
@@ -221,16 +226,18 @@ install: all
 	install -m 644 $(B)/man/t3d.bash $(DESTDIR)$(PREFIX)/share/bash-completion/completions/t3d
 	install -m 644 $(B)/man/_t3d $(DESTDIR)$(PREFIX)/share/zsh/site-functions
 	install -m 644 $(B)/man/t3d.fish $(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d
+	for f in $(MODELS); do install -D -m 644 "$$f" "$(DESTDIR)$(PREFIX)/share/t3d/$$f" || exit 1; done
 uninstall:
 	rm -f $(addprefix $(DESTDIR)$(PREFIX)/bin/,$(notdir $(TOOLS))) \
 	    $(DESTDIR)$(PREFIX)/share/man/man1/t3d*.1 \
 	    $(DESTDIR)$(PREFIX)/share/bash-completion/completions/t3d \
 	    $(DESTDIR)$(PREFIX)/share/zsh/site-functions/_t3d \
-	    $(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d/t3d.fish
+	    $(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d/t3d.fish \
+	    $(addprefix $(DESTDIR)$(PREFIX)/share/t3d/,$(MODELS))
 clean:
 	rm -rf build
 help:
-	@echo 'all check check-long lint demo bench install uninstall clean units fuzzers benches check-gpu bench-gpu'
+	@echo 'all check check-long lint demo bench models install uninstall clean units fuzzers benches check-gpu bench-gpu'
 	@echo 'config=release|debug|sanitize|fuzz  CC=gcc|clang-14  V=1  PEERS=DIR (bench)  CUDA=DIR|no'
-.PHONY: all units check check-gpu bench-gpu check-long lint check-headers fuzzers benches demo bench install uninstall clean help FORCE
+.PHONY: all units check check-gpu bench-gpu check-long lint check-headers fuzzers benches demo bench models install uninstall clean help FORCE
 -include $(shell find $(B) build/cuda build/emulated -name '*.d' 2>/dev/null)

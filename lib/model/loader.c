@@ -1,4 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "model/loader.h"
+
 #include <pthread.h>
 
 #include "base/rng.h"
