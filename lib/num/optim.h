@@ -33,7 +33,8 @@ void t3d_adamw_free(struct t3d_adamw *a);
  * m = b1 m + (1 - b1) g, v = b2 v + (1 - b2) g^2,
  * w -= lr (m / (1 - b1^t) / (sqrt(v / (1 - b2^t)) + eps) + decay w). */
 void t3d_adamw_step(struct t3d_adamw *a, struct t3d_graph *g, double lr);
-/* State for checkpoints: the moments (n numbers each) and the number of steps done. */
+/* State for checkpoints: the moments (n numbers each) and the number of steps done. On a device the
+ * moments are copies: ask again after each step. */
 t3d_real *t3d_adamw_first(struct t3d_adamw *a, int64_t *n);
 t3d_real *t3d_adamw_second(struct t3d_adamw *a, int64_t *n);
 int64_t *t3d_adamw_steps(struct t3d_adamw *a);
@@ -42,8 +43,17 @@ int64_t *t3d_adamw_steps(struct t3d_adamw *a);
  * comes back as it is and nothing is scaled: the caller skips the step. */
 double t3d_grad_clip(struct t3d_graph *g, double max_norm);
 
-/* ema = decay ema + (1 - decay) parameters; ema has the size of t3d_graph_param_block. */
+/* ema = decay ema + (1 - decay) parameters; ema has the size of t3d_graph_param_block. On a device
+ * this copies all parameters to the host: use struct t3d_ema there. */
 void t3d_ema_update(t3d_real *ema, struct t3d_graph *g, double decay);
+
+/* A running mean of the parameters that lives where they do; it begins as they are. */
+struct t3d_ema;
+struct t3d_ema *t3d_ema_new(struct t3d_graph *g); /* NULL = out of memory */
+void t3d_ema_free(struct t3d_ema *e);
+void t3d_ema_step(struct t3d_ema *e, struct t3d_graph *g, double decay);
+/* For checkpoints and for validation; as with t3d_graph_param_block. */
+t3d_real *t3d_ema_data(struct t3d_ema *e, int64_t *n);
 
 /* Linear from 0 to peak in `warmup` steps (step 0 gives peak / warmup), then half a cosine down to
  * floor at step `total` and after it. */

@@ -6,6 +6,21 @@
 
 #include "num/op.h"
 
+/* One step of AdamW on a device: chunks of the blocks, each of one parameter. */
+struct t3di_chunk {
+    int64_t at, n; /* multiples of 16 */
+    int decays;
+};
+struct t3di_update {
+    float *w, *first, *second;
+    const float *grad;
+    uint16_t *half;                 /* w once more as bf16, or NULL */
+    const struct t3di_chunk *chunk; /* on the device */
+    int n_chunks;
+    float beta1, beta2; /* 1 - the option's */
+    float rate, root, eps, keep;
+};
+
 /* Work on a stream happens in order; an error of it comes out in finish at the latest. */
 struct t3di_place {
     enum t3d_backend backend;
@@ -26,6 +41,11 @@ struct t3di_place {
                     enum t3d_storage from_storage, int64_t n, void *stream);
     int (*is_finite)(const void *x, enum t3d_storage storage, int64_t n, void *stream);
     int (*finish)(void *stream, struct t3d_err *err);
+
+    /* For optimisers, on blocks of float; a host has its own loops. */
+    void (*adamw)(const struct t3di_update *u, void *stream);
+    double (*squares)(const float *x, int64_t n, void *stream); /* their sum; waits */
+    void (*blend)(float *y, float keep, const float *x, float take, int64_t n, void *stream);
 };
 
 /* NULL where it is not built in. */

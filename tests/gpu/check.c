@@ -7,57 +7,13 @@
  * Each case of each op runs in float and with bf16 storage, trained and frozen, in place and in an
  * arena full of NaN (there the gradients of two passes add up), twice with the same bits. Inputs
  * are numbers that bf16 holds exactly. */
-#include <math.h>
-#include <stdarg.h>
-#include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
+#include "tap.h"
 
-#include "base/defs.h"
 #include "num/device.h"
 #include "num/ops.h"
 #include "num/optim.h"
+#include "whole.h"
 #include "wide.h"
-
-/* --- TAP ----------------------------------------------------------------------------------------
- */
-
-static int n_tests, n_failed;
-
-static void report(int ok, const char *fmt, ...) T3D_PRINTF(2, 3);
-static void report(int ok, const char *fmt, ...)
-{
-    va_list ap;
-
-    printf("%s %d - ", ok ? "ok" : "not ok", ++n_tests);
-    va_start(ap, fmt);
-    vprintf(fmt, ap);
-    va_end(ap);
-    printf("\n");
-    n_failed += !ok;
-}
-
-static void stop(const char *what, const char *why)
-{
-    printf("Bail out! %s: %s\n", what, why);
-    exit(1);
-}
-
-/* --- numbers -------------------------------------------------------------------------------------
- */
-
-static uint64_t state;
-
-/* splitmix64 (Steele, Lea and Flood 2014); in [0, 1). */
-static double uniform(void)
-{
-    uint64_t z = state += 0x9e3779b97f4a7c15u;
-
-    z = (z ^ z >> 30) * 0xbf58476d1ce4e5b9u;
-    z = (z ^ z >> 27) * 0x94d049bb133111ebu;
-    return (double)((z ^ z >> 31) >> 11) * 0x1p-53;
-}
 
 /* The nearest number with 8 bits. */
 static float short_float(double x)
@@ -231,21 +187,6 @@ static const float *result(struct made *m, const struct t3d_op_case *k, int j, i
 /* --- comparison
  * ------------------------------------------------------------------------------------ */
 
-/* Largest difference of result j relative to its largest number; 1e9 for what is not finite. */
-static double distance(const float *x, const float *want, int64_t n, double least)
-{
-    double scale = least, most = 0;
-
-    for (int64_t i = 0; i < n; i++)
-        scale = fmax(scale, fabs((double)want[i]));
-    for (int64_t i = 0; i < n; i++) {
-        double d = fabs((double)x[i] - (double)want[i]);
-
-        most = d <= 1e9 * scale ? fmax(most, d / scale) : 1e9;
-    }
-    return most;
-}
-
 /* Results of one run, copied: the device's are overwritten by the next. */
 struct copies {
     float *result[T3D_MAX_OUT + T3D_MAX_IN];
@@ -393,6 +334,8 @@ int main(int argc, char **argv)
         if (wanted)
             check_op(t3d_ops[i]);
     }
+    if (argc < 2)
+        check_whole();
     printf("1..%d\n# %d failed\n", n_tests, n_failed);
     return n_failed != 0;
 }

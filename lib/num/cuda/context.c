@@ -3,6 +3,7 @@
 #include "num/cuda/context.h"
 
 #include <cuda_runtime_api.h>
+#include <math.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -282,6 +283,18 @@ static int place_finish(void *stream, struct t3d_err *err)
                        cudaGetErrorString(ok(launch) ? ran : launch));
 }
 
+/* --- optimisers
+ * ------------------------------------------------------------------------------------- */
+
+static double place_squares(const float *x, int64_t n, void *stream)
+{
+    float *parts = t3di_cuda_here()->scratch;
+    double *sum = (double *)(parts + T3DI_CUDA_PARTS), result = 0;
+
+    t3di_cuda_squares(sum, x, n, parts, stream);
+    return place_download(&result, sum, sizeof result, stream) ? result : NAN;
+}
+
 static const struct t3di_place place = {.backend = T3D_CUDA,
                                         .open = place_open,
                                         .select = place_select,
@@ -294,7 +307,10 @@ static const struct t3di_place place = {.backend = T3D_CUDA,
                                         .download = place_download,
                                         .convert = place_convert,
                                         .is_finite = place_is_finite,
-                                        .finish = place_finish};
+                                        .finish = place_finish,
+                                        .adamw = t3di_cuda_adamw,
+                                        .squares = place_squares,
+                                        .blend = t3di_cuda_blend};
 
 const struct t3di_place *t3di_cuda_place(void)
 {

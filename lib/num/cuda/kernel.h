@@ -170,6 +170,17 @@ void t3di_cuda_attend_grad(struct t3di_dev ds, struct t3di_dev p, const float *d
 void t3di_cuda_attend_bias_grad(struct t3di_dev g, struct t3di_dev ds,
                                 const struct t3di_cuda_scores *a, void *stream);
 
+/* --- optimisers (struct t3di_update of num/place_impl.h)
+ * -------------------------------------------- */
+
+struct t3di_update;
+void t3di_cuda_adamw(const struct t3di_update *u, void *stream);
+/* The sum of squares, in double, to *sum on the device; work: T3DI_CUDA_PARTS floats. */
+enum { T3DI_CUDA_PARTS = 2048 };
+void t3di_cuda_squares(double *sum, const float *x, int64_t n, float *work, void *stream);
+/* y = keep y + take x; x may be absent. */
+void t3di_cuda_blend(float *y, float keep, const float *x, float take, int64_t n, void *stream);
+
 /* --- features: cos, then sin, of t scale max_period^(-i / half)
  * ------------------------------------ */
 
