@@ -22,7 +22,7 @@
 #include "metric/pair.h"
 #include "metric/report.h"
 
-enum { FORMAT_VERSION = 1, MAX_WARNINGS = 10, MAX_POINTS = 10 * 1000 * 1000, MAX_EMD = 65536 };
+enum { FORMAT_VERSION = 1, MAX_WARNINGS = 10, MAX_POINTS = 10 * 1000 * 1000 };
 
 struct conf {
     struct t3d_common common;
@@ -471,9 +471,9 @@ static int setup(struct run *x, struct t3d_err *err)
                            "B.json");
     if (c->points < 1 || c->points > MAX_POINTS)
         return t3d_err_set(err, T3D_USAGE, "usage", "--points is 1 to %d", MAX_POINTS);
-    if (c->emd_points < 1 || c->emd_points > MAX_EMD || c->emd_points > c->points)
-        return t3d_err_set(err, T3D_USAGE, "usage", "--emd-points is 1 to %d and at most --points",
-                           MAX_EMD);
+    if (c->emd_points < 1 || c->emd_points > T3D_MAX_EMD_POINTS || c->emd_points > c->points)
+        return t3d_err_set(err, T3D_USAGE, "usage", "--emd-points is 1 to %u and at most --points",
+                           T3D_MAX_EMD_POINTS);
     r = t3d_metrics_choose(&o->choice, c->metrics.item, c->metrics.n, err);
     o->frame = (enum t3d_frame_kind)t3d_frame_find(c->normalize);
     o->frame_name = c->normalize;

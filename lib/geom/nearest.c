@@ -254,6 +254,11 @@ uint32_t t3d_nearest_count(const struct t3d_nearest *t)
     return t->n;
 }
 
+const uint32_t *t3d_nearest_order(const struct t3d_nearest *t)
+{
+    return t->order;
+}
+
 /* --- asking --- */
 
 static t3di_nearest_fn *kernel(void)

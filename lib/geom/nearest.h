@@ -27,6 +27,8 @@ int t3d_nearest_new(struct t3d_nearest **out, const float (*point)[3], uint32_t 
 void t3d_nearest_free(struct t3d_nearest *t);
 
 uint32_t t3d_nearest_count(const struct t3d_nearest *t);
+/* The numbers of the points in their order along the curve: count of them. */
+const uint32_t *t3d_nearest_order(const struct t3d_nearest *t);
 
 /* The distance of each point of `from` to the nearest of `to` and that point's number (index may be
  * NULL); arrays of count(from), in the order of from's input. */

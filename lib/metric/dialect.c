@@ -61,6 +61,9 @@ const struct t3d_metric t3d_metrics[] = {
     POINTS("normal-consistency", "abs", T3D_HIGHER, 1, NORMAL_ABS),
     POINTS("normal-consistency", "signed", T3D_HIGHER, 1, NORMAL_SIGNED),
     POINTS("normal-consistency", "pytorch3d-loss", T3D_LOWER, 0, NORMAL_LOSS),
+    {"emd", "exact", T3D_METRIC_EMD, T3D_LOWER, 1, NAN, NULL, T3D_EMD_LINEAR},
+    {"emd-sq", "exact", T3D_METRIC_EMD, T3D_LOWER, 1, .005, "< 0.005", T3D_EMD_SQUARED},
+    {"iou", "grid128", T3D_METRIC_VOLUME, T3D_HIGHER, 1, NAN, NULL, OTHER},
 };
 const int t3d_n_metrics = T3D_COUNT(t3d_metrics);
 _Static_assert(T3D_COUNT(t3d_metrics) <= T3D_METRICS_MAX, "raise T3D_METRICS_MAX");

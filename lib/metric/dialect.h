@@ -19,6 +19,9 @@ enum t3d_metric_kind {
     T3D_METRIC_PICTURE
 };
 
+/* `what` of kind EMD. */
+enum { T3D_EMD_LINEAR, T3D_EMD_SQUARED };
+
 enum t3d_better { T3D_LOWER, T3D_HIGHER };
 
 struct t3d_metric {

@@ -4,6 +4,8 @@
 #include <math.h>
 
 #include "geom/surface.h"
+#include "metric/emd.h"
+#include "metric/iou.h"
 
 enum { STREAM_PRED = 1, STREAM_REF = 2 };
 
@@ -80,8 +82,8 @@ static void put(struct t3d_pair_result *out, int i, double value, const struct p
     if (isnan(value))
         return;
     out->value[i] = value;
-    snprintf(out->id[i], sizeof out->id[i], "%s:%s:%s:%s", m->family, m->dialect, p->o->frame_name,
-             points);
+    snprintf(out->id[i], sizeof out->id[i], "%s:%s:%s%s%s", m->family, m->dialect, p->o->frame_name,
+             points ? ":" : "", points ? points : "");
 }
 
 static int points_metrics(struct t3d_pair_result *out, const struct pair *p, struct t3d_err *err)
@@ -100,6 +102,72 @@ static int points_metrics(struct t3d_pair_result *out, const struct pair *p, str
     return T3D_OK;
 }
 
+/* The first points of both streams; of clouds all, when there are as many in both. 0 = no emd. */
+static uint32_t emd_count(const struct pair *p)
+{
+    uint32_t a = p->sample_pred.points.n, b = p->sample_ref.points.n;
+
+    if (p->pred->is_cloud && p->ref->is_cloud)
+        return a == b && a <= T3D_MAX_EMD_POINTS ? a : 0;
+    if (p->pred->is_cloud || p->ref->is_cloud) {
+        uint32_t n = p->pred->is_cloud ? a : b;
+        return n <= T3D_MIN(T3D_MAX_EMD_POINTS, p->o->n_points) ? n : 0;
+    }
+    return p->o->n_emd_points;
+}
+
+/* Both dialects, each by a thread of its own when there are two. */
+static int emd_metrics(struct t3d_pair_result *out, const struct pair *p, struct t3d_err *err)
+{
+    uint32_t n = emd_count(p);
+    struct t3d_emd e[T3D_METRICS_MAX];
+    struct t3d_err why[T3D_METRICS_MAX];
+    int row[T3D_METRICS_MAX], r[T3D_METRICS_MAX], n_rows = 0;
+    char points[32];
+
+    for (int i = 0; i < t3d_n_metrics && n; i++)
+        if (p->o->choice.on[i] && t3d_metrics[i].kind == T3D_METRIC_EMD)
+            row[n_rows++] = i;
+#pragma omp parallel for num_threads(p->o->threads) schedule(dynamic)
+    for (int k = 0; k < n_rows; k++)
+        r[k] = t3d_emd(&e[k], (const float(*)[3])p->sample_pred.points.point,
+                       (const float(*)[3])p->sample_ref.points.point, n,
+                       t3d_metrics[row[k]].what == T3D_EMD_SQUARED, NULL, &why[k]);
+    snprintf(points, sizeof points, p->pred->is_cloud && p->ref->is_cloud ? "points" : "n%u", n);
+    for (int k = 0; k < n_rows; k++) {
+        double unit = t3d_metrics[row[k]].what == T3D_EMD_SQUARED ? p->scale * p->scale : p->scale;
+        if (r[k] < 0) {
+            *err = why[k];
+            return r[k];
+        }
+        put(out, row[k], e[k].value * unit, p, points);
+        if (!e[k].exact)
+            snprintf(out->note[row[k]], sizeof out->note[row[k]], "at least %.6g",
+                     e[k].bound * unit);
+    }
+    return T3D_OK;
+}
+
+static int volume_metrics(struct t3d_pair_result *out, const struct pair *p, struct t3d_err *err)
+{
+    struct t3d_iou iou;
+    int r;
+
+    if (p->pred->is_cloud || p->ref->is_cloud)
+        return T3D_OK;
+    r = t3d_iou(&iou, p->pred, p->ref, p->o->threads, err);
+    for (int i = 0; r == T3D_OK && i < t3d_n_metrics; i++)
+        if (p->o->choice.on[i] && t3d_metrics[i].kind == T3D_METRIC_VOLUME) {
+            put(out, i, iou.value, p, NULL);
+            if (iou.pred_open || iou.ref_open)
+                snprintf(out->note[i], sizeof out->note[i], "winding number: %s",
+                         !iou.ref_open    ? "prediction"
+                         : !iou.pred_open ? "reference"
+                                          : "both");
+        }
+    return r;
+}
+
 static int measure(struct t3d_pair_result *out, struct pair *p, struct t3d_err *err)
 {
     int r = t3d_frame_apply(p->o->frame, p->pred, p->ref, &p->scale, &p->edge, err);
@@ -110,6 +178,10 @@ static int measure(struct t3d_pair_result *out, struct pair *p, struct t3d_err *
         r = take_points(&p->sample_ref, p, p->ref, STREAM_REF, err);
     if (r == T3D_OK && t3d_metrics_need(&p->o->choice, T3D_METRIC_POINTS))
         r = points_metrics(out, p, err);
+    if (r == T3D_OK && t3d_metrics_need(&p->o->choice, T3D_METRIC_EMD))
+        r = emd_metrics(out, p, err);
+    if (r == T3D_OK && t3d_metrics_need(&p->o->choice, T3D_METRIC_VOLUME))
+        r = volume_metrics(out, p, err);
     return r;
 }
 

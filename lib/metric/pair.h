@@ -9,6 +9,8 @@
 #include "metric/dialect.h"
 #include "metric/shape.h"
 
+#define T3D_MAX_EMD_POINTS 65536u /* larger clouds have no emd */
+
 struct t3d_pair_options {
     struct t3d_metric_choice choice;
     enum t3d_frame_kind frame;
