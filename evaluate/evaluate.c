@@ -21,6 +21,7 @@
 #include "metric/match.h"
 #include "metric/pair.h"
 #include "metric/report.h"
+#include "metric/views.h"
 
 enum { FORMAT_VERSION = 1, MAX_WARNINGS = 10, MAX_POINTS = 10 * 1000 * 1000 };
 
@@ -28,7 +29,8 @@ struct conf {
     struct t3d_common common;
     const char *pred, *ref, *normalize, *output;
     struct t3d_list metrics, compare;
-    uint64_t points, emd_points;
+    int emd_floor;
+    uint64_t points, emd_points, resolution;
 };
 
 static const struct t3d_opt opts[] = {
@@ -44,6 +46,10 @@ static const struct t3d_opt opts[] = {
      "points taken from each mesh"},
     {0, "emd-points", T3D_OPT_U64, offsetof(struct conf, emd_points), "N", "2048", NULL,
      "of these, the first N are matched for emd"},
+    {0, "emd-floor", T3D_OPT_BOOL, offsetof(struct conf, emd_floor), NULL, "yes", NULL,
+     "measure the noise floor of emd as well, which takes as long again"},
+    {0, "resolution", T3D_OPT_U64, offsetof(struct conf, resolution), "R", "512", NULL,
+     "size of the 20 views of meshes that psnr and ssim compare"},
     {0, "compare", T3D_OPT_FILES, offsetof(struct conf, compare), "A.json B.json", NULL, NULL,
      "two reports: paired differences of B against A, in place of an evaluation"},
     {'o', "output", T3D_OPT_STRING, offsetof(struct conf, output), "FILE", NULL, NULL,
@@ -160,17 +166,21 @@ static int make_key(const struct run *x, struct item *item, int thread, struct t
 
 static int measure_shapes(const struct run *x, struct item *item, int thread, struct t3d_err *err)
 {
+    int draws = t3d_metrics_need(&x->options.choice, T3D_METRIC_PICTURE);
+    unsigned flags = draws ? T3D_READ_PIXELS : T3D_READ_HEADERS;
     struct t3d_shape pred, ref;
-    int r = t3d_shape_open(&ref, importer, thread, item->match->ref, T3D_READ_HEADERS, err);
+    int r = t3d_shape_open(&ref, importer, thread, item->match->ref, flags, err);
 
     if (r < 0)
         return t3d_err_prefix(err, "reference");
-    r = t3d_shape_open(&pred, importer, thread, item->match->pred, T3D_READ_HEADERS, err);
+    r = t3d_shape_open(&pred, importer, thread, item->match->pred, flags, err);
     if (r < 0) {
         t3d_shape_close(&ref);
         return t3d_err_prefix(err, "prediction");
     }
     r = t3d_pair_shapes(&item->result, &x->options, item->match->uid, &pred, &ref, err);
+    if (r == T3D_OK && draws)
+        r = t3d_pair_views(&item->result, &x->options, &pred, &ref, err);
     t3d_shape_close(&pred);
     t3d_shape_close(&ref);
     return r;
@@ -198,7 +208,8 @@ static int measure_item(const struct run *x, struct item *item, int thread, stru
         item->reused = 1;
         return item->json ? T3D_OK : t3d_err_nomem(err, m->uid);
     }
-    return measure_shapes(x, item, thread, err);
+    return x->matches.pictures ? t3d_pair_pictures(&item->result, &x->options, m->pred, m->ref, err)
+                               : measure_shapes(x, item, thread, err);
 }
 
 static void work(void *ctx, int thread, void *p)
@@ -358,6 +369,8 @@ static int set_params(struct run *x, struct t3d_err *err)
     t3d_json_set_str(s, "normalize", x->conf->normalize);
     t3d_json_set_num(s, "points", (double)x->conf->points);
     t3d_json_set_num(s, "emd_points", (double)x->conf->emd_points);
+    t3d_json_set_bool(s, "emd_floor", x->conf->emd_floor);
+    t3d_json_set_num(s, "resolution", (double)x->conf->resolution);
     t3d_json_set_num(s, "format", FORMAT_VERSION);
     t3d_json_set_num(s, "seed", (double)x->conf->common.seed);
     text = t3d_json_text(s, 1);
@@ -474,11 +487,15 @@ static int setup(struct run *x, struct t3d_err *err)
     if (c->emd_points < 1 || c->emd_points > T3D_MAX_EMD_POINTS || c->emd_points > c->points)
         return t3d_err_set(err, T3D_USAGE, "usage", "--emd-points is 1 to %u and at most --points",
                            T3D_MAX_EMD_POINTS);
+    if (c->resolution < 16 || c->resolution > 4096)
+        return t3d_err_set(err, T3D_USAGE, "usage", "--resolution is 16 to 4096");
     r = t3d_metrics_choose(&o->choice, c->metrics.item, c->metrics.n, err);
     o->frame = (enum t3d_frame_kind)t3d_frame_find(c->normalize);
     o->frame_name = c->normalize;
     o->n_points = (uint32_t)c->points;
     o->n_emd_points = (uint32_t)c->emd_points;
+    o->emd_floor = c->emd_floor;
+    o->resolution = (uint32_t)c->resolution;
     o->seed = c->common.seed;
     x->output = c->output ? c->output : "results.json";
     if (r == T3D_OK)

@@ -5,6 +5,9 @@
 
 #include "base/opt.h"
 #include "metric/distance.h"
+#include "metric/picture.h"
+
+#define PI 3.14159265358979323846
 
 /* What a row of the table computes. */
 enum what {
@@ -37,6 +40,11 @@ enum what {
         family, name, T3D_METRIC_POINTS, better, on, NAN, NULL, what                               \
     }
 
+#define PICTURE(family, name, on, target, text, what)                                              \
+    {                                                                                              \
+        family, name, T3D_METRIC_PICTURE, T3D_HIGHER, on, target, text, what                       \
+    }
+
 const struct t3d_metric t3d_metrics[] = {
     POINTS("chamfer", "cd-l1", T3D_LOWER, 1, CD_L1),
     {"chamfer", "cd-sq-sum", T3D_METRIC_POINTS, T3D_LOWER, 1, .002, "< 0.002", CD_SQ_SUM},
@@ -63,6 +71,14 @@ const struct t3d_metric t3d_metrics[] = {
     POINTS("normal-consistency", "pytorch3d-loss", T3D_LOWER, 0, NORMAL_LOSS),
     {"emd", "exact", T3D_METRIC_EMD, T3D_LOWER, 1, NAN, NULL, T3D_EMD_LINEAR},
     {"emd-sq", "exact", T3D_METRIC_EMD, T3D_LOWER, 1, .005, "< 0.005", T3D_EMD_SQUARED},
+    PICTURE("psnr", "white", 1, 25, "> 25", T3D_PSNR_WHITE),
+    PICTURE("psnr", "mask", 1, NAN, NULL, T3D_PSNR_MASK),
+    PICTURE("psnr", "black", 0, NAN, NULL, T3D_PSNR_BLACK),
+    PICTURE("psnr", "linear", 0, NAN, NULL, T3D_PSNR_LINEAR),
+    PICTURE("ssim", "gauss11", 1, .85, "> 0.85", T3D_SSIM_ROW + T3D_SSIM_GAUSS11),
+    PICTURE("ssim", "skimage", 0, NAN, NULL, T3D_SSIM_ROW + T3D_SSIM_SKIMAGE),
+    PICTURE("ssim", "torchmetrics", 0, NAN, NULL, T3D_SSIM_ROW + T3D_SSIM_TORCHMETRICS),
+    PICTURE("ssim", "luma", 0, NAN, NULL, T3D_SSIM_ROW + T3D_SSIM_LUMA),
     {"iou", "grid128", T3D_METRIC_VOLUME, T3D_HIGHER, 1, NAN, NULL, OTHER},
 };
 const int t3d_n_metrics = T3D_COUNT(t3d_metrics);
@@ -76,7 +92,7 @@ const struct t3d_metric_absent t3d_metrics_absent[] = {
      "needs captions and the weights of CLIP: t3d fetch weights clip-vit-b-32"},
     {"r-precision", "r-precision", NULL,
      "needs captions and the weights of CLIP: t3d fetch weights clip-vit-b-32"},
-    {"view-consistency", "view-consistency:warp-l1:ring16", "> 0.95", NEEDS_MODEL},
+    {"view-consistency", "view-consistency:warp-l1:ring16", "> 0.90", NEEDS_MODEL},
     {"caption-accuracy", "caption-accuracy", NULL, NEEDS_MODEL},
     {"cost", "cost", NULL, NEEDS_MODEL},
 };
@@ -178,9 +194,9 @@ double t3d_metric_target(const struct t3d_metric *m, const char *id)
 {
     const char *rest = id + strlen(m->family) + 1 + strlen(m->dialect);
 
-    return strcmp(rest, m->kind == T3D_METRIC_POINTS ? ":ref-bbox1:n100000"
-                        : m->kind == T3D_METRIC_EMD  ? ":ref-bbox1:n2048"
-                                                     : "") == 0
+    if (m->kind == T3D_METRIC_PICTURE) /* of pictures as they are, or of the default views */
+        return *rest == 0 || strcmp(rest, ":ring16+4-512") == 0 ? m->target : NAN;
+    return strcmp(rest, m->kind == T3D_METRIC_EMD ? ":ref-bbox1:n2048" : ":ref-bbox1:n100000") == 0
                ? m->target
                : NAN;
 }
@@ -273,4 +289,47 @@ double t3d_metric_of_points(const struct t3d_metric *m, const struct t3d_distanc
     default:
         return normals(d, m->what);
     }
+}
+
+/* --- floors --- */
+
+static double floor_of_chamfer(int what, double density)
+{
+    double d = .5 / sqrt(density), squared = 1 / (PI * density); /* E d and E d^2 */
+    struct t3d_distances one = {.pred = {.n = 1, .sum = d, .sum_squares = squared}};
+
+    one.ref = one.pred;
+    return chamfer(&one, what);
+}
+
+/* Mean of 1 - exp(-pi density t^2) over t in (0, most]. */
+static double floor_of_auc(double density, double most)
+{
+    double root = sqrt(PI * density);
+
+    return 1 - .5 * sqrt(PI) * erf(root * most) / (root * most);
+}
+
+double t3d_metric_floor(const struct t3d_metric *m, double density, double edge)
+{
+    double tau = t3d_taus[1] * edge;
+
+    if (m->kind != T3D_METRIC_POINTS || !(density > 0) || !isfinite(density))
+        return NAN;
+    if (m->what <= COMPLETENESS)
+        return floor_of_chamfer(m->what, density);
+    if (m->what >= F_SCORE && m->what < F_SCORE_END) {
+        int k = m->what - F_SCORE;
+        tau = k == T3D_N_TAUS - 1 ? t3d_taus[k] : t3d_taus[k] * edge;
+    } else if (m->what >= F_STRICT && m->what < F_STRICT_END) {
+        return -100 *
+               expm1(-PI * density * t3d_taus[m->what - F_STRICT] * t3d_taus[m->what - F_STRICT]);
+    } else if (m->what == F_AUC) {
+        return floor_of_auc(density, t3d_taus[3] * edge);
+    } else if (m->what == HD95) {
+        return sqrt(log(20) / (PI * density));
+    } else if (m->what != PRECISION && m->what != RECALL) {
+        return NAN;
+    }
+    return -expm1(-PI * density * tau * tau);
 }

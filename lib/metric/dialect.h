@@ -12,8 +12,7 @@
 #include "base/err.h"
 
 enum t3d_metric_kind {
-    T3D_METRIC_POINTS,  /* from samples of both sides */
-    T3D_METRIC_SURFACE, /* from samples of one side to the triangles of the other */
+    T3D_METRIC_POINTS, /* from samples of both sides */
     T3D_METRIC_EMD,
     T3D_METRIC_VOLUME,
     T3D_METRIC_PICTURE
@@ -21,6 +20,9 @@ enum t3d_metric_kind {
 
 /* `what` of kind EMD. */
 enum { T3D_EMD_LINEAR, T3D_EMD_SQUARED };
+
+/* Of kind PICTURE: enum t3d_psnr_rule, or this plus enum t3d_ssim_rule (metric/picture.h). */
+enum { T3D_SSIM_ROW = 16 };
 
 enum t3d_better { T3D_LOWER, T3D_HIGHER };
 
@@ -64,7 +66,10 @@ double t3d_metric_target(const struct t3d_metric *m, const char *id);
 struct t3d_distances;
 /* The value of a metric of kind POINTS; NAN where the data cannot tell (no normals). */
 double t3d_metric_of_points(const struct t3d_metric *m, const struct t3d_distances *d);
-/* Of kind SURFACE: d holds the distances from points to the other side's triangles. */
-double t3d_metric_of_surface(const struct t3d_metric *m, const struct t3d_distances *d);
+/* What a metric of kind POINTS says of two independent samplings of one surface, in expectation:
+ * density = points per normalised unit of area, edge as in struct t3d_distances. By the distance of
+ * a Poisson process in the plane, P(d > t) = exp(-pi density t^2), which holds while the surface is
+ * flat at the scale of the spacing (doc/metrics.md). NAN where nothing is known. */
+double t3d_metric_floor(const struct t3d_metric *m, double density, double edge);
 
 #endif

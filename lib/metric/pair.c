@@ -96,9 +96,15 @@ static int points_metrics(struct t3d_pair_result *out, const struct pair *p, str
     if (r < 0)
         return r;
     describe_points(p, points, sizeof points);
-    for (int i = 0; i < t3d_n_metrics; i++)
-        if (p->o->choice.on[i] && t3d_metrics[i].kind == T3D_METRIC_POINTS)
-            put(out, i, t3d_metric_of_points(&t3d_metrics[i], &d), p, points);
+    for (int i = 0; i < t3d_n_metrics; i++) {
+        if (!p->o->choice.on[i] || t3d_metrics[i].kind != T3D_METRIC_POINTS)
+            continue;
+        put(out, i, t3d_metric_of_points(&t3d_metrics[i], &d), p, points);
+        if (p->sample_pred.area > 0 && p->sample_ref.area > 0 && out->id[i][0])
+            out->floor[i] = t3d_metric_floor(
+                &t3d_metrics[i],
+                p->sample_ref.points.n / (p->sample_ref.area * p->scale * p->scale), p->edge);
+    }
     return T3D_OK;
 }
 
@@ -116,6 +122,22 @@ static uint32_t emd_count(const struct pair *p)
     return p->o->n_emd_points;
 }
 
+/* Of a mesh beside a mesh: what emd says of two samplings of the reference, its noise floor. The
+ * second one is the next points of the reference's own stream. */
+static void emd_floor(struct t3d_pair_result *out, const struct pair *p, int row, uint32_t n)
+{
+    const struct t3d_points *s = &p->sample_ref.points;
+    int squared = t3d_metrics[row].what == T3D_EMD_SQUARED;
+    struct t3d_err ignored;
+    struct t3d_emd e;
+
+    if (p->pred->is_cloud || p->ref->is_cloud || s->n < 2 * n || !p->o->emd_floor)
+        return;
+    if (t3d_emd(&e, (const float(*)[3])s->point, (const float(*)[3])(s->point + n), n, squared,
+                NULL, &ignored) == T3D_OK)
+        out->floor[row] = e.value * (squared ? p->scale * p->scale : p->scale);
+}
+
 /* Both dialects, each by a thread of its own when there are two. */
 static int emd_metrics(struct t3d_pair_result *out, const struct pair *p, struct t3d_err *err)
 {
@@ -129,10 +151,12 @@ static int emd_metrics(struct t3d_pair_result *out, const struct pair *p, struct
         if (p->o->choice.on[i] && t3d_metrics[i].kind == T3D_METRIC_EMD)
             row[n_rows++] = i;
 #pragma omp parallel for num_threads(p->o->threads) schedule(dynamic)
-    for (int k = 0; k < n_rows; k++)
+    for (int k = 0; k < n_rows; k++) {
         r[k] = t3d_emd(&e[k], (const float(*)[3])p->sample_pred.points.point,
                        (const float(*)[3])p->sample_ref.points.point, n,
                        t3d_metrics[row[k]].what == T3D_EMD_SQUARED, NULL, &why[k]);
+        emd_floor(out, p, row[k], n);
+    }
     snprintf(points, sizeof points, p->pred->is_cloud && p->ref->is_cloud ? "points" : "n%u", n);
     for (int k = 0; k < n_rows; k++) {
         double unit = t3d_metrics[row[k]].what == T3D_EMD_SQUARED ? p->scale * p->scale : p->scale;
@@ -185,7 +209,7 @@ static int measure(struct t3d_pair_result *out, struct pair *p, struct t3d_err *
     return r;
 }
 
-static void clear(struct t3d_pair_result *out)
+void t3d_pair_clear(struct t3d_pair_result *out)
 {
     memset(out, 0, sizeof *out);
     for (int i = 0; i < T3D_METRICS_MAX; i++)
@@ -198,7 +222,7 @@ int t3d_pair_shapes(struct t3d_pair_result *out, const struct t3d_pair_options *
     struct pair p = {.o = o, .uid = uid, .pred = pred, .ref = ref};
     int r;
 
-    clear(out);
+    t3d_pair_clear(out);
     r = measure(out, &p, err);
     free_sample(&p.sample_pred);
     free_sample(&p.sample_ref);

@@ -17,6 +17,8 @@ struct t3d_pair_options {
     const char *frame_name;
     uint32_t n_points;     /* taken from each mesh */
     uint32_t n_emd_points; /* of those, the first, matched by emd */
+    int emd_floor;         /* measure the noise floor of emd too: as long again */
+    uint32_t resolution;   /* of the views of meshes */
     uint64_t seed;
     int threads; /* for one pair */
 };
@@ -27,6 +29,9 @@ struct t3d_pair_result {
     char note[T3D_METRICS_MAX][32];               /* "capped", ... */
     double floor[T3D_METRICS_MAX]; /* noise floor of the value, NAN = none is known */
 };
+
+/* Nothing measured. */
+void t3d_pair_clear(struct t3d_pair_result *out);
 
 /* Geometry. uid keys the samples: those of prediction and reference are independent. */
 int t3d_pair_shapes(struct t3d_pair_result *out, const struct t3d_pair_options *o, const char *uid,

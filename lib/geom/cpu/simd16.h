@@ -65,6 +65,12 @@ V16 unsigned v16_lt(v16 a, v16 b)
 {
     return _mm512_cmp_ps_mask(a, b, _CMP_LT_OQ);
 }
+/* Sixteen numbers 0..255 from bits shift .. shift + 7 of words of 32 bits. */
+V16 v16 v16_bytes(const void *p, int shift)
+{
+    return _mm512_cvtepi32_ps(_mm512_and_si512(
+        _mm512_srl_epi32(_mm512_loadu_si512(p), _mm_cvtsi32_si128(shift)), _mm512_set1_epi32(255)));
+}
 V16 v16 v16_blend(unsigned m, v16 yes, v16 no)
 {
     return _mm512_mask_blend_ps((__mmask16)m, no, yes);
@@ -139,6 +145,16 @@ V16 unsigned v16_lt(v16 a, v16 b)
 {
     return (unsigned)_mm256_movemask_ps(_mm256_cmp_ps(a.a, b.a, _CMP_LT_OQ)) |
            (unsigned)_mm256_movemask_ps(_mm256_cmp_ps(a.b, b.b, _CMP_LT_OQ)) << 8;
+}
+V16 __m256 v16_bytes8(const void *p, int shift)
+{
+    __m256i v = _mm256_srl_epi32(_mm256_loadu_si256(p), _mm_cvtsi32_si128(shift));
+
+    return _mm256_cvtepi32_ps(_mm256_and_si256(v, _mm256_set1_epi32(255)));
+}
+V16 v16 v16_bytes(const void *p, int shift)
+{
+    return (v16){v16_bytes8(p, shift), v16_bytes8((const char *)p + 32, shift)};
 }
 V16 __m256 v16_half(unsigned m)
 {
@@ -235,6 +251,12 @@ V16 unsigned v16_lt(v16 a, v16 b)
     for (int i = 0; i < 16; i++)
         m |= (unsigned)(a.f[i] < b.f[i]) << i;
     return m;
+}
+V16 v16 v16_bytes(const void *p, int shift)
+{
+    const unsigned char *b = (const unsigned char *)p + shift / 8;
+
+    V16_LANES((float)b[4 * i]);
 }
 V16 v16 v16_blend(unsigned m, v16 yes, v16 no)
 {

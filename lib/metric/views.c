@@ -1,0 +1,186 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "metric/views.h"
+
+#include <math.h>
+
+#include "base/arena.h"
+#include "base/file.h"
+#include "draw/draw.h"
+#include "image/image.h"
+#include "metric/picture.h"
+
+#define VIEW_SET "ring16+4"
+
+/* Sums over pictures of one object. */
+struct sums {
+    double value[T3D_METRICS_MAX];
+    uint32_t n[T3D_METRICS_MAX], capped[T3D_METRICS_MAX];
+};
+
+static int add_picture(struct sums *s, const struct t3d_pair_options *o,
+                       const struct t3d_picture_pair *p, int threads, struct t3d_err *err)
+{
+    for (int i = 0; i < t3d_n_metrics; i++) {
+        const struct t3d_metric *m = &t3d_metrics[i];
+        int capped = 0, r = T3D_OK;
+        double v;
+        if (!o->choice.on[i] || m->kind != T3D_METRIC_PICTURE)
+            continue;
+        if (m->what < T3D_SSIM_ROW)
+            v = t3d_psnr(p, (enum t3d_psnr_rule)m->what, threads, &capped);
+        else
+            r = t3d_ssim(&v, p, (enum t3d_ssim_rule)(m->what - T3D_SSIM_ROW), threads, err);
+        if (r < 0)
+            return r;
+        if (isnan(v))
+            continue;
+        s->value[i] += v;
+        s->n[i]++;
+        s->capped[i] += (uint32_t)capped;
+    }
+    return T3D_OK;
+}
+
+static void put_sums(struct t3d_pair_result *out, const struct sums *s, const char *what)
+{
+    for (int i = 0; i < t3d_n_metrics; i++) {
+        if (!s->n[i])
+            continue;
+        out->value[i] = s->value[i] / s->n[i];
+        snprintf(out->id[i], sizeof out->id[i], "%s:%s%s%s", t3d_metrics[i].family,
+                 t3d_metrics[i].dialect, *what ? ":" : "", what);
+        if (s->capped[i])
+            snprintf(out->note[i], sizeof out->note[i], "capped: %u of %u", s->capped[i], s->n[i]);
+    }
+}
+
+/* --- picture files --- */
+
+static int read_picture(uint8_t **pixels, struct t3d_image_info *info, struct t3d_arena *a,
+                        const char *path, const char *which, struct t3d_err *err)
+{
+    struct t3d_blob b;
+    int r = t3d_blob_open(&b, path, 0, err);
+
+    if (r < 0)
+        return r;
+    r = t3d_image_decode(info, pixels, a, b.data, b.size, err);
+    t3d_blob_close(&b);
+    return r < 0 ? t3d_err_prefix(err, "%s '%s'", which, path) : r;
+}
+
+int t3d_pair_pictures(struct t3d_pair_result *out, const struct t3d_pair_options *o,
+                      const char *pred, const char *ref, struct t3d_err *err)
+{
+    struct t3d_image_info in_p, in_r;
+    struct t3d_arena a = {0};
+    struct sums s = {{0}, {0}, {0}};
+    uint8_t *p, *r;
+    int status = read_picture(&p, &in_p, &a, pred, "prediction", err);
+
+    t3d_pair_clear(out);
+    if (status == T3D_OK)
+        status = read_picture(&r, &in_r, &a, ref, "reference", err);
+    if (status == T3D_OK && (in_p.width != in_r.width || in_p.height != in_r.height))
+        status = t3d_err_set(err, T3D_SKIP, "size-differs",
+                             "the prediction has %u x %u pixels, the reference %u x %u: pictures "
+                             "are not resized",
+                             in_p.width, in_p.height, in_r.width, in_r.height);
+    if (status == T3D_OK) {
+        const struct t3d_picture_pair pair = {p, r, in_p.width, in_p.height};
+        status = add_picture(&s, o, &pair, o->threads, err);
+    }
+    if (status == T3D_OK)
+        put_sums(out, &s, "");
+    t3d_arena_free(&a);
+    return status;
+}
+
+/* --- views of meshes --- */
+
+struct stage {
+    struct t3d_view_set set;
+    struct t3d_normalisation frame;
+    struct t3d_model *pred, *ref;
+    const struct t3d_light *light;
+};
+
+/* One view of both, by one thread's canvases. */
+static int add_view(struct sums *s, const struct t3d_pair_options *o, const struct stage *st,
+                    struct t3d_canvas *const canvas[2], size_t view, struct t3d_err *err)
+{
+    const struct t3d_picture_pair p = {canvas[0]->color, canvas[1]->color, o->resolution,
+                                       o->resolution};
+    int r = t3d_draw(canvas[0], st->pred, &st->set.camera[view], st->light, err);
+
+    if (r == T3D_OK)
+        r = t3d_draw(canvas[1], st->ref, &st->set.camera[view], st->light, err);
+    return r == T3D_OK ? add_picture(s, o, &p, 1, err) : r;
+}
+
+/* Views in any order over the threads, each with sums of its own, added in order afterwards. */
+static int add_views(struct sums *total, const struct t3d_pair_options *o, const struct stage *st,
+                     struct t3d_err *err)
+{
+    struct sums *each = calloc(st->set.n, sizeof *each);
+    int status = each ? T3D_OK : t3d_err_nomem(err, "the views");
+
+#pragma omp parallel num_threads(o->threads) if (each)
+    {
+        struct t3d_canvas *canvas[2] = {NULL, NULL};
+        struct t3d_err why;
+        int r = T3D_OK;
+        for (int k = 0; k < 2 && r == T3D_OK; k++)
+            r = t3d_canvas_new(&canvas[k], o->resolution, T3D_PASS_COLOR, &why);
+#pragma omp for schedule(dynamic)
+        for (size_t i = 0; i < st->set.n; i++)
+            if (r == T3D_OK && each)
+                r = add_view(&each[i], o, st, canvas, i, &why);
+        for (int k = 0; k < 2; k++)
+            t3d_canvas_free(canvas[k]);
+        if (r < 0) {
+#pragma omp critical
+            {
+                status = r;
+                *err = why;
+            }
+        }
+    }
+    for (size_t v = 0; status == T3D_OK && v < st->set.n; v++)
+        for (int i = 0; i < t3d_n_metrics; i++) {
+            total->value[i] += each[v].value[i];
+            total->n[i] += each[v].n[i];
+            total->capped[i] += each[v].capped[i];
+        }
+    free(each);
+    return status;
+}
+
+int t3d_pair_views(struct t3d_pair_result *out, const struct t3d_pair_options *o,
+                   const struct t3d_shape *pred, const struct t3d_shape *ref, struct t3d_err *err)
+{
+    struct stage st = {.light = t3d_light_find("studio")};
+    struct t3d_arena a = {0};
+    struct sums s = {{0}, {0}, {0}};
+    char what[48];
+    int r;
+
+    if (pred->is_cloud || ref->is_cloud)
+        return T3D_OK;
+    r = t3d_view_set_load(&st.set, VIEW_SET, &a, err);
+    if (r == T3D_OK)
+        r = t3d_scene_normalisation(&ref->scene, &st.frame, err);
+    if (r == T3D_OK)
+        r = t3d_model_new(&st.pred, &pred->scene, &st.frame, err);
+    if (r == T3D_OK)
+        r = t3d_model_new(&st.ref, &ref->scene, &st.frame, err);
+    if (r == T3D_OK)
+        r = add_views(&s, o, &st, err);
+    snprintf(what, sizeof what, "%s-%u", VIEW_SET, o->resolution);
+    if (r == T3D_OK)
+        put_sums(out, &s, what);
+    t3d_model_free(st.pred);
+    t3d_model_free(st.ref);
+    t3d_arena_free(&a);
+    return r;
+}
