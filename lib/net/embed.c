@@ -9,8 +9,8 @@
 #include "image/image.h"
 
 enum {
-    GROUP = 64,                /* inputs of a call */
-    FEATURE_BYTES = 64 << 20,  /* most features of a call */
+    GROUP = 64,               /* inputs of a call */
+    FEATURE_BYTES = 64 << 20, /* most features of a call */
     BATCH_INPUTS = 512
 };
 #define BATCH_BYTES 48e6
