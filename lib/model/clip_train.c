@@ -257,6 +257,7 @@ static void summarise(void *ctx, cJSON *line)
     t3d_json_set_num(line, "objects", (double)t3d_loader_samples(t->train));
     t3d_json_set_num(line, "groups", (double)t3d_loader_groups(t->train));
     t3d_json_set_num(line, "views", t3d_loader_set_views(t->train));
+    t3d_json_set_num(line, "threads", t->c->threads);
 }
 
 /* --- the run --------------------------------------------------------------------------------- */

@@ -59,4 +59,11 @@ is "$(sums full 2>/dev/null | grep step)" "$was" 'the ones before it are as they
 is "$(find ws -name '*.tmp')" '' 'and nothing half-written is left'
 expect_status 0 'with room the run goes on' train full
 is "$(sums full)" "$(sums calm)" 'to the same end'
+
+# --- what is shipped -------------------------------------------------------------------------------------------
+t3d bench retrieval --model clip-nano >shipped.json
+is "$(jq '.pool == 930 and .image_to_text.r_at_1 > .95 and .text_to_image.r_at_1 > .95' shipped.json)" true \
+	"clip-nano tells held-out scenes apart: $(jq -c '[.image_to_text.r_at_1, .text_to_image.r_at_1]' shipped.json)"
+[ "$(cat "$T3D_SOURCE"/models/clip-nano/* | wc -c)" -le 1500000 ]
+ok $? 'and is small'
 done_testing

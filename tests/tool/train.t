@@ -92,7 +92,7 @@ train parts 60 -q
 is "$(jq -s 'map(select(.loss).loss) | (.[:5] | add) / 5 - (.[-10:] | add) / 10 > 0.7' ws/runs/parts/log.ndjson)" true \
 	'the loss falls in 60 steps'
 like "$(jq -s -c '.[-2] | keys' ws/runs/parts/log.ndjson)" 'val_image_to_text.*val_loss' 'validation is in the log'
-is "$(jq -s -c '.[-1] | [.step, .objects > 40, .views, .seconds > 0]' ws/runs/parts/log.ndjson)" '[60,true,20,true]' 'and at its end a summary'
+is "$(jq -s -c '.[-1] | [.step, .objects > 40, .views, .threads > 0, .seconds > 0]' ws/runs/parts/log.ndjson)" '[60,true,20,true,true]' 'and at its end a summary'
 is "$(jq -r '[.model_type, .text_config.eos_token_id - .text_config.vocab_size] | @tsv' ws/runs/parts/config.json)" \
 	"$(printf 'clip\t-1')" 'config.json says CLIP, the end token is the largest id'
 expect_status 0 'a plan' t3d -C ws train --model clip --plan
