@@ -8,6 +8,7 @@
 #include "base/file.h"
 #include "base/log.h"
 #include "base/tool.h"
+#include "base/walk.h"
 #include "geom/import.h"
 #include "geom/names.h"
 #include "geom/primitives.h"
@@ -110,8 +111,11 @@ static int names(int thread, const char *path, const char *ending, struct t3d_ga
 {
     struct t3d_imported in;
     struct t3d_blob b;
-    int may, r = t3d_blob_open(&b, path, 0, err);
+    int may, r;
 
+    if (t3d_ending_in(path, "ply stl off"))
+        return T3D_OK;
+    r = t3d_blob_open(&b, path, 0, err);
     if (r < 0)
         return r;
     may = t3d_may_name_files(b.data, b.size, ending);

@@ -62,10 +62,13 @@ static int incoming_open(struct incoming *in, const char *workspace, struct t3d_
                           atomic_fetch_add(&serial, 1));
     if (!in->tmp)
         return t3d_err_nomem(err, "the content store");
-    r = t3d_make_parent(in->tmp, err);
-    if (r < 0)
-        return r;
     in->fd = open(in->tmp, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+    if (in->fd < 0 && errno == ENOENT) { /* the first file */
+        r = t3d_make_parent(in->tmp, err);
+        if (r < 0)
+            return r;
+        in->fd = open(in->tmp, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+    }
     return in->fd < 0 ? t3d_err_sys(err, "cannot create", in->tmp) : T3D_OK;
 }
 
@@ -85,20 +88,26 @@ static int same_size(const char *path, uint64_t size)
     return stat(path, &st) == 0 && S_ISREG(st.st_mode) && (uint64_t)st.st_size == size;
 }
 
+/* The folder of the first two digits is made when it is needed: it is there nearly always. */
+static int move_into_place(const char *from, const char *to)
+{
+    if (rename(from, to) == 0)
+        return 0;
+    if (errno != ENOENT || t3d_make_parent(to, NULL) < 0)
+        return -1;
+    return rename(from, to);
+}
+
 static int incoming_keep(struct incoming *in, const char *sha256, const char *ending, uint64_t size,
                          struct t3d_err *err)
 {
     char *path = t3d_content_path(&in->arena, in->workspace, sha256, ending);
-    int r;
 
     if (!path)
         return t3d_err_nomem(err, "the content store");
     if (same_size(path, size))
         return T3D_OK;
-    r = t3d_make_parent(path, err);
-    if (r < 0)
-        return r;
-    if (fchmod(in->fd, 0444) < 0 || rename(in->tmp, path) < 0)
+    if (fchmod(in->fd, 0444) < 0 || move_into_place(in->tmp, path) < 0)
         return t3d_err_sys(err, "cannot put into the content store:", path);
     close(in->fd);
     in->fd = -1;
@@ -217,8 +226,7 @@ int t3d_content_take(const char *workspace, const char *path, uint64_t size, con
     if (r == T3D_OK && same_size(to, size)) {
         unlink(path);
     } else if (r == T3D_OK) {
-        r = t3d_make_parent(to, err);
-        if (r == T3D_OK && (chmod(path, 0444) < 0 || rename(path, to) < 0))
+        if (chmod(path, 0444) < 0 || move_into_place(path, to) < 0)
             r = t3d_err_sys(err, "cannot put into the content store:", to);
     }
     t3d_arena_free(&a);

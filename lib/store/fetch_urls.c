@@ -344,7 +344,7 @@ static int run(struct t3di_urls *s, struct t3d_err *err)
     clock_gettime(CLOCK_REALTIME, &t);
     s->start_time = (double)t.tv_sec;
     s->start = s->moved = t3d_clock_s();
-    c.parts = t3d_sprintf(&s->arena, "%s/parts", s->f->common->workspace);
+    c.parts = t3d_sprintf(&s->arena, "%s/incoming", s->f->common->workspace);
     if (!c.parts)
         return t3d_err_nomem(err, "the partial files");
     c.max_bytes = s->conf->max_bytes;

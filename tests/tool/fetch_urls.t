@@ -128,7 +128,7 @@ ftp bad-url
 LIST
 is "$(q faults "SELECT json FROM measure JOIN object USING (num) WHERE uid = '500'" | jq -c '[.class, .http, .attempts]')" \
 	'["transient",500,5]' 'a row says why'
-[ ! -e faults/parts ]
+[ ! -e faults/incoming ]
 ok $? 'no partial file is left'
 
 # --- the second run ---------------------------------------------------------------------------------------
