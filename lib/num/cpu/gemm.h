@@ -25,6 +25,12 @@ struct t3di_gemm {
 size_t t3di_gemm_work(int64_t m, int64_t n, int64_t k, int threads, int packed);
 void t3di_gemm(const struct t3di_gemm *g, void *work, int threads);
 
+/* The same on one thread for matrices of some hundred rows at most: nothing is packed but a B
+ * without b_col = 1. Scratch is only needed for that. An element is summed over all of k in order:
+ * not the bits of t3di_gemm where k is above its block. */
+size_t t3di_gemm_small_work(int64_t n, int64_t k);
+void t3di_gemm_small(const struct t3di_gemm *g, void *work);
+
 /* Bytes of a packed B. */
 size_t t3di_gemm_packed(int64_t n, int64_t k);
 void t3di_gemm_pack(const struct t3di_gemm *g, t3d_real *to, int threads);

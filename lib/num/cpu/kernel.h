@@ -31,6 +31,7 @@ enum t3di_binary { T3DI_ADD, T3DI_SUB, T3DI_MUL, T3DI_DIV, T3DI_N_BINARY };
 struct t3di_kernel {
     const char *isa; /* "portable", "avx2", "avx512" */
     int mr, nr;      /* the tile of gemm */
+    int small_rows;  /* the most that small takes */
 
     void (*unary[T3DI_N_UNARY])(t3d_real *y, const t3d_real *x, int64_t n, t3d_real p, t3d_real q);
     /* g (+)= gy f'(x); set: overwrite g. */
@@ -53,9 +54,21 @@ struct t3di_kernel {
     /* y = (x - mean) rstd [* gamma] [+ beta] */
     void (*normalise)(t3d_real *y, const t3d_real *x, t3d_real mean, t3d_real rstd,
                       const t3d_real *gamma, const t3d_real *beta, int64_t n);
+    /* With h = (x - mean) rstd: by_gamma += gy h, by_beta += gy, sum = sums of gy gamma and of gy
+     * gamma h; and g (+)= rstd (gy gamma - m1 - h m2). gamma may be NULL. */
+    void (*norm_sums)(const t3d_real *gy, const t3d_real *x, t3d_real mean, t3d_real rstd,
+                      const t3d_real *gamma, t3d_real *by_gamma, t3d_real *by_beta, int64_t n,
+                      t3d_real sum[2]);
+    void (*norm_grad)(t3d_real *g, const t3d_real *gy, const t3d_real *x, t3d_real mean,
+                      t3d_real rstd, const t3d_real *gamma, t3d_real m1, t3d_real m2, int64_t n,
+                      int set);
     /* C (m, n; row stride ldc) (+)= A B for packed panels a (k, mr) and b (k, nr). */
     void (*tile)(t3d_real *c, int64_t ldc, const t3d_real *a, const t3d_real *b, int64_t k, int m,
                  int n, int add);
+    /* C (m <= small_rows, n <= nr) (+)= A B where they lie: A(i, p) = a[i a_row + p a_col], rows of
+     * B b_row apart. */
+    void (*small)(t3d_real *c, int64_t ldc, const t3d_real *a, int64_t a_row, int64_t a_col,
+                  const t3d_real *b, int64_t b_row, int64_t k, int m, int64_t n, int add);
     void (*adamw)(t3d_real *w, t3d_real *m, t3d_real *v, const t3d_real *g, int64_t n,
                   const t3d_real step[6]);
 };

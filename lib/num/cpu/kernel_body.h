@@ -24,19 +24,28 @@ static inline vec d_linear(vec x, vec p, vec q)
     return p;
 }
 
-/* Hendrycks and Gimpel, "Gaussian Error Linear Units", 2016: x Phi(x), and its tanh form. */
+/* Hendrycks and Gimpel, "Gaussian Error Linear Units", 2016: x Phi(x), and its tanh form.
+ * Phi(-|x|) = erfc(|x| / sqrt 2) / 2; *e = exp(-x^2 / 2). */
+static inline vec v_lower_tail(vec x, vec *e)
+{
+    *e = v_exp(x * x * (t3d_real)-0.5);
+    return (t3d_real)0.5 * v_erfc_of(v_max(x, -x) * (t3d_real)0.70710678118654752, *e);
+}
+
 static inline vec f_gelu_erf(vec x, vec p, vec q)
 {
+    vec e, tail = v_lower_tail(x, &e);
+
     (void)p, (void)q;
-    return x * (t3d_real)0.5 * (1 + v_erf(x * (t3d_real)0.70710678118654752));
+    return v_max(x, v_set(0)) - v_max(x, -x) * tail;
 }
 
 static inline vec d_gelu_erf(vec x, vec p, vec q)
 {
-    vec phi = v_exp(x * x * (t3d_real)-0.5) * (t3d_real)0.39894228040143268;
+    vec e, tail = v_lower_tail(x, &e);
 
     (void)p, (void)q;
-    return (t3d_real)0.5 * (1 + v_erf(x * (t3d_real)0.70710678118654752)) + x * phi;
+    return v_fma(x * (t3d_real)0.39894228040143268, e, v_select(x < 0, tail, 1 - tail));
 }
 
 static inline vec f_gelu_tanh(vec x, vec p, vec q)
@@ -155,7 +164,7 @@ static inline vec f_softplus(vec x, vec p, vec q)
     vec a = v_max(x, -x);
 
     (void)p, (void)q;
-    return v_max(x, v_set(0)) + v_log(1 + v_exp(-a));
+    return v_max(x, v_set(0)) + v_log1p_of(v_exp(-a));
 }
 
 static inline vec d_softplus(vec x, vec p, vec q)
@@ -401,6 +410,61 @@ static inline void row_normalise(t3d_real *y, const t3d_real *x, t3d_real mean, 
                      n - i);
 }
 
+/* Of gy and h = (x - mean) rstd: by_gamma += gy h, by_beta += gy; sum[0] = the sum of e = gy gamma,
+ * sum[1] = that of e h. */
+static inline void row_norm_sums(const t3d_real *gy, const t3d_real *x, t3d_real mean,
+                                 t3d_real rstd, const t3d_real *gamma, t3d_real *by_gamma,
+                                 t3d_real *by_beta, int64_t n, t3d_real sum[2])
+{
+    const t3d_real one = 1, *pg = gamma ? gamma : &one;
+    vec m = v_set(mean), r = v_set(rstd), s0 = {0}, s1 = {0};
+    int64_t i = 0;
+
+    for (; i + LANES <= n; i += LANES) {
+        vec g = v_load(gy + i), h = (v_load(x + i) - m) * r, e = g * v_next(pg, gamma != NULL, i);
+
+        v_store(by_gamma + i, v_fma(g, h, v_load(by_gamma + i)));
+        v_store(by_beta + i, v_load(by_beta + i) + g);
+        s0 += e;
+        s1 = v_fma(e, h, s1);
+    }
+    if (i < n) { /* beyond n, gy and so all else is 0 */
+        vec g = v_load_part(gy + i, n - i), h = (v_load_part(x + i, n - i) - m) * r;
+        vec e = g * v_next_part(pg, gamma != NULL, i, n);
+
+        v_store_part(by_gamma + i, v_fma(g, h, v_load_part(by_gamma + i, n - i)), n - i);
+        v_store_part(by_beta + i, v_load_part(by_beta + i, n - i) + g, n - i);
+        s0 += e;
+        s1 = v_fma(e, h, s1);
+    }
+    sum[0] = v_sum(s0);
+    sum[1] = v_sum(s1);
+}
+
+/* g (+)= rstd (gy gamma - m1 - h m2) */
+static inline void row_norm_grad(t3d_real *g, const t3d_real *gy, const t3d_real *x, t3d_real mean,
+                                 t3d_real rstd, const t3d_real *gamma, t3d_real m1, t3d_real m2,
+                                 int64_t n, int set)
+{
+    const t3d_real one = 1, *pg = gamma ? gamma : &one;
+    vec m = v_set(mean), r = v_set(rstd), a = v_set(m1), b = v_set(-m2);
+    int64_t i = 0;
+
+    for (; i + LANES <= n; i += LANES) {
+        vec h = (v_load(x + i) - m) * r;
+        vec d = r * v_fma(h, b, v_load(gy + i) * v_next(pg, gamma != NULL, i) - a);
+
+        v_store(g + i, set ? d : v_load(g + i) + d);
+    }
+    if (i < n) {
+        vec h = (v_load_part(x + i, n - i) - m) * r;
+        vec d =
+            r * v_fma(h, b, v_load_part(gy + i, n - i) * v_next_part(pg, gamma != NULL, i, n) - a);
+
+        v_store_part(g + i, set ? d : v_load_part(g + i, n - i) + d, n - i);
+    }
+}
+
 /* --- the tile of a matrix product --------------------------------------------------------------
  */
 
@@ -413,6 +477,9 @@ enum { MR = 4 };
 #endif
 enum { NR = 2 * LANES };
 
+/* Registers for the most part: the hardening flag that clears variables would clear 2 KiB a call.
+ */
+#define T3DI_RAW __attribute__((uninitialized))
 #ifdef __clang__
 #define T3DI_UNROLL _Pragma("unroll")
 #else
@@ -422,8 +489,8 @@ enum { NR = 2 * LANES };
 static inline void tile(t3d_real *c, int64_t ldc, const t3d_real *a, const t3d_real *b, int64_t k,
                         int m, int n, int add)
 {
-    vec acc[MR][2];
-    t3d_real edge[MR][NR];
+    T3DI_RAW vec acc[MR][2];
+    T3DI_RAW t3d_real edge[MR][NR];
 
     T3DI_UNROLL
     for (int i = 0; i < MR; i++)
@@ -459,6 +526,86 @@ static inline void tile(t3d_real *c, int64_t ldc, const t3d_real *a, const t3d_r
             c[i * ldc + j] = add ? c[i * ldc + j] + edge[i][j] : edge[i][j];
 }
 
+/* Small products read their operands where they lie: up to 12 rows (4 where there are 16 registers)
+ * and NR columns at once, each row of A by its own address. n: columns of b and c; whole: NR. */
+#if defined(__AVX512F__)
+enum { SMALL_ROWS = 12 };
+#else
+enum { SMALL_ROWS = 4 };
+#endif
+
+static inline __attribute__((always_inline)) void small_tile(t3d_real *c, int64_t ldc,
+                                                             const t3d_real *a, int64_t a_row,
+                                                             int64_t a_col, const t3d_real *b,
+                                                             int64_t b_row, int64_t k, const int m,
+                                                             int64_t n, const int whole, int add)
+{
+    int64_t n0 = T3D_MIN(n, LANES), n1 = n - n0;
+    const t3d_real *q[3] = {a, a + 4 * a_row, a + 8 * a_row};
+    T3DI_RAW vec acc[SMALL_ROWS][2];
+
+    T3DI_UNROLL
+    for (int i = 0; i < m; i++)
+        acc[i][0] = acc[i][1] = v_set(0);
+    for (int64_t p = 0; p < k; p++, b += b_row) {
+        vec b0 = whole ? v_load(b) : v_load_part(b, n0);
+        vec b1 = whole ? v_load(b + LANES) : v_load_part(b + n0, n1);
+
+        T3DI_UNROLL
+        for (int i = 0; i < m; i++) {
+            vec x = v_set(q[i / 4][i % 4 * a_row]);
+
+            acc[i][0] = v_fma(x, b0, acc[i][0]);
+            acc[i][1] = v_fma(x, b1, acc[i][1]);
+        }
+        for (int i = 0; i < 3; i++)
+            q[i] += a_col;
+    }
+    T3DI_UNROLL
+    for (int i = 0; i < m; i++) {
+        t3d_real *row = c + i * ldc;
+
+        if (whole) {
+            v_store(row, add ? v_load(row) + acc[i][0] : acc[i][0]);
+            v_store(row + LANES, add ? v_load(row + LANES) + acc[i][1] : acc[i][1]);
+        } else {
+            v_store_part(row, add ? v_load_part(row, n0) + acc[i][0] : acc[i][0], n0);
+            v_store_part(row + n0, add ? v_load_part(row + n0, n1) + acc[i][1] : acc[i][1], n1);
+        }
+    }
+}
+
+#define T3DI_SMALL(m)                                                                              \
+    case m:                                                                                        \
+        if (n == NR)                                                                               \
+            small_tile(c, ldc, a, a_row, a_col, b, b_row, k, m, n, 1, add);                        \
+        else                                                                                       \
+            small_tile(c, ldc, a, a_row, a_col, b, b_row, k, m, n, 0, add);                        \
+        break;
+
+static inline void small(t3d_real *c, int64_t ldc, const t3d_real *a, int64_t a_row, int64_t a_col,
+                         const t3d_real *b, int64_t b_row, int64_t k, int rows, int64_t n, int add)
+{
+    switch (rows) {
+        T3DI_SMALL(1)
+        T3DI_SMALL(2)
+        T3DI_SMALL(3)
+        T3DI_SMALL(4)
+#if defined(__AVX512F__)
+        T3DI_SMALL(5)
+        T3DI_SMALL(6)
+        T3DI_SMALL(7)
+        T3DI_SMALL(8)
+        T3DI_SMALL(9)
+        T3DI_SMALL(10)
+        T3DI_SMALL(11)
+        T3DI_SMALL(12)
+#endif
+    default:
+        break;
+    }
+}
+
 /* --- the optimiser ------------------------------------------------------------------------------
  */
 
@@ -481,7 +628,7 @@ static inline void adamw(t3d_real *w, t3d_real *m, t3d_real *v, const t3d_real *
 
 #define T3DI_KERNEL(name)                                                                          \
     {                                                                                              \
-        .isa = (name), .mr = MR, .nr = NR,                                                         \
+        .isa = (name), .mr = MR, .nr = NR, .small_rows = SMALL_ROWS, .small = small,               \
         .unary = {unary_linear, unary_gelu_erf, unary_gelu_tanh, unary_quick_gelu,                 \
                   unary_silu,   unary_relu,     unary_sigmoid,   unary_tanh,                       \
                   unary_exp,    unary_log,      unary_softplus,  unary_clamp},                     \
@@ -494,8 +641,8 @@ static inline void adamw(t3d_real *w, t3d_real *m, t3d_real *v, const t3d_real *
                         {a_grad_mul, b_grad_mul},                                                  \
                         {a_grad_div, b_grad_div}},                                                 \
         .axpy = row_axpy, .sum = row_sum, .dot = row_dot, .sum_squares = row_sum_squares,          \
-        .max = row_max, .exp_sum = row_exp_sum, .normalise = row_normalise, .tile = tile,          \
-        .adamw = adamw                                                                             \
+        .max = row_max, .exp_sum = row_exp_sum, .normalise = row_normalise,                        \
+        .norm_sums = row_norm_sums, .norm_grad = row_norm_grad, .tile = tile, .adamw = adamw       \
     }
 
 #endif

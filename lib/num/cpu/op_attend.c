@@ -94,12 +94,7 @@ static size_t scores_bytes(const struct size *z)
 
 static size_t scratch_of(const struct size *z, int backward)
 {
-    int64_t rows = T3D_MIN(ROWS, z->tq);
-    size_t s = t3di_gemm_work(rows, z->tk, z->d, 1, 0), o = t3di_gemm_work(rows, z->d, z->tk, 1, 0);
-    size_t dk = t3di_gemm_work(z->tk, z->d, rows, 1, 0);
-    size_t most = T3D_MAX(s, o);
-
-    return scores_bytes(z) * (backward ? 2 : 1) + rounded(T3D_MAX(most, dk));
+    return scores_bytes(z) * (backward ? 2 : 1) + t3di_gemm_small_work(z->tk, z->d);
 }
 
 static size_t work(const struct t3d_call *c, int backward)
@@ -177,18 +172,18 @@ static void score(const struct head *h)
     const t3d_real *bias = h->c->in[BIAS];
     const int32_t *mask = h->c->in[MASK];
 
-    t3di_gemm(&(struct t3di_gemm){.m = h->to - h->from,
-                                  .n = h->keys,
-                                  .k = z->d,
-                                  .a = part(h, Q) + h->from * z->q_row,
-                                  .a_row = z->q_row,
-                                  .a_col = 1,
-                                  .b = part(h, K),
-                                  .b_row = 1,
-                                  .b_col = z->k_row,
-                                  .c = h->scores,
-                                  .c_row = z->tk},
-              h->gemm, 1);
+    t3di_gemm_small(&(struct t3di_gemm){.m = h->to - h->from,
+                                        .n = h->keys,
+                                        .k = z->d,
+                                        .a = part(h, Q) + h->from * z->q_row,
+                                        .a_row = z->q_row,
+                                        .a_col = 1,
+                                        .b = part(h, K),
+                                        .b_row = 1,
+                                        .b_col = z->k_row,
+                                        .c = h->scores,
+                                        .c_row = z->tk},
+                    h->gemm);
     for (int64_t i = h->from; i < h->to; i++) {
         t3d_real *s = h->scores + (i - h->from) * z->tk;
 
@@ -230,19 +225,19 @@ static void head_forward(const struct head *h)
 
     score(h);
     soften(h, log_sum ? log_sum + (h->b * z->heads + h->h) * z->tq : NULL);
-    t3di_gemm(&(struct t3di_gemm){.m = h->to - h->from,
-                                  .n = z->d,
-                                  .k = h->keys,
-                                  .a = h->scores,
-                                  .a_row = z->tk,
-                                  .a_col = 1,
-                                  .b = part(h, V),
-                                  .b_row = z->k_row,
-                                  .b_col = 1,
-                                  .c = (t3d_real *)h->c->out[0] +
-                                       (h->b * z->tq + h->from) * z->width + h->h * z->d,
-                                  .c_row = z->width},
-              h->gemm, 1);
+    t3di_gemm_small(&(struct t3di_gemm){.m = h->to - h->from,
+                                        .n = z->d,
+                                        .k = h->keys,
+                                        .a = h->scores,
+                                        .a_row = z->tk,
+                                        .a_col = 1,
+                                        .b = part(h, V),
+                                        .b_row = z->k_row,
+                                        .b_col = 1,
+                                        .c = (t3d_real *)h->c->out[0] +
+                                             (h->b * z->tq + h->from) * z->width + h->h * z->d,
+                                        .c_row = z->width},
+                    h->gemm);
 }
 
 static int forward(const struct t3d_call *c, struct t3d_err *err)
@@ -307,19 +302,19 @@ static void key_gradient(const struct head *h, const t3d_real *s, const t3d_real
                          int64_t row_step, t3d_real *to)
 {
     if (to)
-        t3di_gemm(&(struct t3di_gemm){.m = h->keys,
-                                      .n = h->z.d,
-                                      .k = h->to - h->from,
-                                      .a = s,
-                                      .a_row = 1,
-                                      .a_col = h->z.tk,
-                                      .b = rows,
-                                      .b_row = row_step,
-                                      .b_col = 1,
-                                      .c = to,
-                                      .c_row = h->z.k_row,
-                                      .add = 1},
-                  h->gemm, 1);
+        t3di_gemm_small(&(struct t3di_gemm){.m = h->keys,
+                                            .n = h->z.d,
+                                            .k = h->to - h->from,
+                                            .a = s,
+                                            .a_row = 1,
+                                            .a_col = h->z.tk,
+                                            .b = rows,
+                                            .b_row = row_step,
+                                            .b_col = 1,
+                                            .c = to,
+                                            .c_row = h->z.k_row,
+                                            .add = 1},
+                        h->gemm);
 }
 
 static void head_backward(const struct head *h, t3d_real *dp)
@@ -331,35 +326,35 @@ static void head_backward(const struct head *h, t3d_real *dp)
 
     score(h);
     soften_again(h);
-    t3di_gemm(&(struct t3di_gemm){.m = h->to - h->from,
-                                  .n = h->keys,
-                                  .k = z->d,
-                                  .a = gy,
-                                  .a_row = z->width,
-                                  .a_col = 1,
-                                  .b = part(h, V),
-                                  .b_row = 1,
-                                  .b_col = z->k_row,
-                                  .c = dp,
-                                  .c_row = z->tk},
-              h->gemm, 1);
+    t3di_gemm_small(&(struct t3di_gemm){.m = h->to - h->from,
+                                        .n = h->keys,
+                                        .k = z->d,
+                                        .a = gy,
+                                        .a_row = z->width,
+                                        .a_col = 1,
+                                        .b = part(h, V),
+                                        .b_row = 1,
+                                        .b_col = z->k_row,
+                                        .c = dp,
+                                        .c_row = z->tk},
+                    h->gemm);
     key_gradient(h, h->scores, gy, z->width, part_grad(h, V));
     score_gradient(h, dp);
     key_gradient(h, dp, part(h, Q) + h->from * z->q_row, z->q_row, part_grad(h, K));
     if (dq)
-        t3di_gemm(&(struct t3di_gemm){.m = h->to - h->from,
-                                      .n = z->d,
-                                      .k = h->keys,
-                                      .a = dp,
-                                      .a_row = z->tk,
-                                      .a_col = 1,
-                                      .b = part(h, K),
-                                      .b_row = z->k_row,
-                                      .b_col = 1,
-                                      .c = dq + h->from * z->q_row,
-                                      .c_row = z->q_row,
-                                      .add = 1},
-                  h->gemm, 1);
+        t3di_gemm_small(&(struct t3di_gemm){.m = h->to - h->from,
+                                            .n = z->d,
+                                            .k = h->keys,
+                                            .a = dp,
+                                            .a_row = z->tk,
+                                            .a_col = 1,
+                                            .b = part(h, K),
+                                            .b_row = z->k_row,
+                                            .b_col = 1,
+                                            .c = dq + h->from * z->q_row,
+                                            .c_row = z->q_row,
+                                            .add = 1},
+                        h->gemm);
 }
 
 static int backward(const struct t3d_call *c, struct t3d_err *err)

@@ -83,10 +83,8 @@ static size_t work(const struct t3d_call *c, int backward)
     const struct t3d_shape *s = &c->in_shape[X];
     int64_t rows = t3d_shape_part(s, 0, s->n - 1), n = s->dim[s->n - 1];
 
-    /* sums of gamma and beta for each block, and two rows a thread */
-    return backward
-               ? (size_t)(n * (2 * ((rows + ROWS - 1) / ROWS) + 2 * c->threads)) * sizeof(t3d_real)
-               : 0;
+    /* sums of gamma and beta for each block */
+    return backward ? (size_t)(n * 2 * ((rows + ROWS - 1) / ROWS)) * sizeof(t3d_real) : 0;
 }
 
 struct rows {
@@ -96,41 +94,20 @@ struct rows {
     int rms, fresh;
 };
 
-/* dx of one row; h holds its normalised elements, e is scratch. */
-static void row_gradient(const struct rows *r, int64_t i, const t3d_real *h, t3d_real *e)
+static void block_gradient(const struct rows *r, int64_t from, int64_t to, t3d_real *sums)
 {
     const struct t3di_kernel *k = t3di_kernel();
     int64_t n = r->n;
-    const t3d_real *gy = r->gy + i * n, one = 1;
-    t3d_real rstd = r->stat[2 * i + 1], m1, m2, *g = r->g + i * n;
-
-    k->binary[T3DI_MUL](e, gy, 1, r->gamma ? r->gamma : &one, r->gamma != NULL, n);
-    m1 = r->rms ? 0 : k->sum(e, n) / (t3d_real)n;
-    m2 = k->dot(e, h, n) / (t3d_real)n;
-    k->axpy(e, -m2, h, n);
-    k->unary[T3DI_LINEAR](e, e, n, rstd, -m1 * rstd);
-    if (r->fresh)
-        memcpy(g, e, (size_t)n * sizeof *g);
-    else
-        k->axpy(g, 1, e, n);
-}
-
-static void block_gradient(const struct rows *r, int64_t from, int64_t to, t3d_real *sums,
-                           t3d_real *scratch)
-{
-    const struct t3di_kernel *k = t3di_kernel();
-    int64_t n = r->n;
-    t3d_real *h = scratch, *e = scratch + n;
 
     memset(sums, 0, (size_t)(2 * n) * sizeof *sums);
     for (int64_t i = from; i < to; i++) {
-        const t3d_real *gy = r->gy + i * n;
+        const t3d_real *gy = r->gy + i * n, *x = r->x + i * n;
+        t3d_real mean = r->stat[2 * i], rstd = r->stat[2 * i + 1], sum[2];
 
-        k->normalise(h, r->x + i * n, r->stat[2 * i], r->stat[2 * i + 1], NULL, NULL, n);
-        k->binary_grad[T3DI_MUL][0](sums, gy, h, 1, h, 1, n, 0);
-        k->axpy(sums + n, 1, gy, n);
+        k->norm_sums(gy, x, mean, rstd, r->gamma, sums, sums + n, n, sum);
         if (r->g)
-            row_gradient(r, i, h, e);
+            k->norm_grad(r->g + i * n, gy, x, mean, rstd, r->gamma,
+                         r->rms ? 0 : sum[0] / (t3d_real)n, sum[1] / (t3d_real)n, n, r->fresh);
     }
 }
 
@@ -141,17 +118,12 @@ static int backward(const struct t3d_call *c, struct t3d_err *err)
     int64_t blocks = (rows + ROWS - 1) / ROWS;
     struct rows r = {c->in[X], c->grad_out[0], c->in[GAMMA],    c->out[1], c->grad_in[X],
                      n,        is_rms(c),      c->grad_fresh[X]};
-    t3d_real *sums = c->work, *scratch = sums + 2 * blocks * n;
+    t3d_real *sums = c->work;
 
     (void)err;
-#pragma omp parallel num_threads(c->threads) if (rows * n > T3DI_BLOCK)
-    {
-        t3d_real *mine = scratch + 2 * n * t3di_thread();
-
-#pragma omp for
-        for (int64_t b = 0; b < blocks; b++)
-            block_gradient(&r, b * ROWS, T3D_MIN(rows, (b + 1) * ROWS), sums + 2 * b * n, mine);
-    }
+#pragma omp parallel for num_threads(c->threads) if (rows * n > T3DI_BLOCK)
+    for (int64_t b = 0; b < blocks; b++)
+        block_gradient(&r, b * ROWS, T3D_MIN(rows, (b + 1) * ROWS), sums + 2 * b * n);
     for (int64_t b = 0; b < blocks; b++) {
         if (c->grad_in[GAMMA])
             t3di_kernel()->axpy(c->grad_in[GAMMA], 1, sums + 2 * b * n, n);
@@ -280,12 +252,16 @@ static int group_backward(const struct t3d_call *c, struct t3d_err *err)
 static const struct t3d_op_case layer_cases[] = {
     {"weights", 3, {T3D_DIMS(2, 35, 21), T3D_DIMS(21), T3D_DIMS(21)}, ATTR(1e-5, 0)},
     {"bare", 3, {T3D_DIMS(4, 19)}, ATTR(1e-5, 0), .absent = 6},
-    {"bench", 3, {T3D_DIMS(4096, 1024), T3D_DIMS(1024), T3D_DIMS(1024)}, ATTR(1e-5, 0), .bench = 1},
+    {"bench",
+     3,
+     {T3D_DIMS(16384, 1024), T3D_DIMS(1024), T3D_DIMS(1024)},
+     ATTR(1e-5, 0),
+     .bench = 1},
     {.name = NULL}};
 static const struct t3d_op_case rms_cases[] = {
     {"weights", 2, {T3D_DIMS(35, 21), T3D_DIMS(21)}, ATTR(1e-6, 0)},
     {"bare", 2, {T3D_DIMS(2, 2, 19)}, ATTR(1e-6, 0), .absent = 2},
-    {"bench", 2, {T3D_DIMS(4096, 1024), T3D_DIMS(1024)}, ATTR(1e-6, 0), .bench = 1},
+    {"bench", 2, {T3D_DIMS(16384, 1024), T3D_DIMS(1024)}, ATTR(1e-6, 0), .bench = 1},
     {.name = NULL}};
 static const struct t3d_op_case group_cases[] = {
     {"images", 3, {T3D_DIMS(2, 6, 3, 5), T3D_DIMS(6), T3D_DIMS(6)}, ATTR(1e-5, 3)},

@@ -33,7 +33,7 @@ static int backward(const struct t3d_call *c, struct t3d_err *err)
          .lo = low,         .hi = high},                                                           \
             {"bench",                                                                              \
              1,                                                                                    \
-             {T3D_DIMS(4096, 1024)},                                                               \
+             {T3D_DIMS(16384, 1024)},                                                              \
              .attr = &(const struct t3di_unary_attr){(id), (p), (q)},                              \
              .lo = low,                                                                            \
              .hi = high,                                                                           \
