@@ -261,6 +261,7 @@ static const struct t3d_op_case layer_cases[] = {
 static const struct t3d_op_case rms_cases[] = {
     {"weights", 2, {T3D_DIMS(35, 21), T3D_DIMS(21)}, ATTR(1e-6, 0)},
     {"bare", 2, {T3D_DIMS(2, 2, 19)}, ATTR(1e-6, 0), .absent = 2},
+    {"blocks", 2, {T3D_DIMS(131, 157), T3D_DIMS(157)}, ATTR(1e-6, 0), .batch = 1},
     {"bench", 2, {T3D_DIMS(16384, 1024), T3D_DIMS(1024)}, ATTR(1e-6, 0), .bench = 1},
     {.name = NULL}};
 static const struct t3d_op_case group_cases[] = {

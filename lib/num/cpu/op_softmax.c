@@ -49,6 +49,7 @@ static int backward(const struct t3d_call *c, struct t3d_err *err)
 
 static const struct t3d_op_case cases[] = {
     {"rows", 1, {T3D_DIMS(2, 3, 37)}, .lo = -4, .hi = 4},
+    {"blocks", 1, {T3D_DIMS(131, 157)}, .lo = -4, .hi = 4, .batch = 1},
     {"bench", 1, {T3D_DIMS(16384, 1024)}, .lo = -4, .hi = 4, .bench = 1},
     {.name = NULL}};
 

@@ -31,6 +31,12 @@ static int backward(const struct t3d_call *c, struct t3d_err *err)
         {"small",           1,                                                                     \
          {T3D_DIMS(3, 37)}, .attr = &(const struct t3di_unary_attr){(id), (p), (q)},               \
          .lo = low,         .hi = high},                                                           \
+            {"blocks",                                                                             \
+             1,                                                                                    \
+             {T3D_DIMS(3, 7001)},                                                                  \
+             .attr = &(const struct t3di_unary_attr){(id), (p), (q)},                              \
+             .lo = low,                                                                            \
+             .hi = high},                                                                          \
             {"bench",                                                                              \
              1,                                                                                    \
              {T3D_DIMS(16384, 1024)},                                                              \
