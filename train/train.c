@@ -11,11 +11,12 @@
 #include "base/log.h"
 #include "base/tool.h"
 #include "model/clip_train.h"
+#include "model/generator_train.h"
 #include "model/run_dir.h"
 #include "num/report.h"
 
 /* Raise when the same settings give other weights: a run begun before is then not gone on with. */
-enum { FORMAT_VERSION = 1, LOG_EVERY = 1 };
+enum { FORMAT_VERSION = 1, LOG_EVERY = 1, VOCABULARY = 1024 };
 
 struct conf {
     struct t3d_common common;
@@ -27,34 +28,35 @@ struct conf {
 };
 
 static const struct t3d_opt opts[] = {
-    {0, "model", T3D_OPT_STRING, offsetof(struct conf, model), "NAME", NULL, "clip",
-     "what to train; clip: pictures and captions to one space, for embed"},
-    {0, "size", T3D_OPT_STRING, offsetof(struct conf, size), "NAME", "nano", "nano",
-     "size of the model"},
+    {0, "model", T3D_OPT_STRING, offsetof(struct conf, model), "NAME", NULL, "turbo3d clip",
+     "what to train; turbo3d: text to Gaussians, for generate; clip: pictures and captions to one "
+     "space, for embed"},
+    {0, "size", T3D_OPT_STRING, offsetof(struct conf, size), "NAME", "nano",
+     "nano small base large", "size of the model; clip: nano"},
     {0, "run", T3D_OPT_STRING, offsetof(struct conf, run), "NAME", NULL, NULL,
      "folder below runs/; else <model>-<size>"},
     {0, "steps", T3D_OPT_U64, offsetof(struct conf, steps), "N", NULL, NULL,
      "stop when N steps are done; else those of the schedule"},
     {0, "schedule-steps", T3D_OPT_U64, offsetof(struct conf, schedule_steps), "N", "1200", NULL,
      "steps after which the learning rate is 0"},
-    {0, "batch-size", T3D_OPT_U64, offsetof(struct conf, batch), "N", "256", NULL,
-     "samples a micro-batch"},
+    {0, "batch-size", T3D_OPT_U64, offsetof(struct conf, batch), "N", NULL, NULL,
+     "samples a micro-batch; else 32, for clip 256"},
     {0, "gradient-accumulation-steps", T3D_OPT_U64, offsetof(struct conf, accumulate), "N", "1",
      NULL, "micro-batches a step"},
-    {0, "learning-rate", T3D_OPT_DOUBLE, offsetof(struct conf, learning_rate), "RATE", "0.0015",
-     NULL, "highest learning rate"},
+    {0, "learning-rate", T3D_OPT_DOUBLE, offsetof(struct conf, learning_rate), "RATE", NULL, NULL,
+     "highest learning rate; else 0.001, for clip 0.0015"},
     {0, "warmup-steps", T3D_OPT_U64, offsetof(struct conf, warmup), "N", "50", NULL,
      "steps in which the rate rises"},
     {0, "max-grad-norm", T3D_OPT_DOUBLE, offsetof(struct conf, max_grad_norm), "X", "1", NULL,
      "longer gradients are scaled down to it"},
-    {0, "weight-decay", T3D_OPT_DOUBLE, offsetof(struct conf, weight_decay), "X", "0.1", NULL,
-     "AdamW's, of matrices"},
+    {0, "weight-decay", T3D_OPT_DOUBLE, offsetof(struct conf, weight_decay), "X", NULL, NULL,
+     "AdamW's, of matrices; else 0, for clip 0.1"},
     {0, "ema-decay", T3D_OPT_DOUBLE, offsetof(struct conf, ema_decay), "X", "0.995", NULL,
      "of the averaged weights, which are what is kept; 0 = none"},
     {0, "backgrounds", T3D_OPT_DOUBLE, offsetof(struct conf, backgrounds), "SHARE", "0", NULL,
      "pictures that stand on a random colour, not on white"},
-    {0, "neighbours", T3D_OPT_U64, offsetof(struct conf, neighbours), "N", "4", NULL,
-     "so many scenes with similar captions stand together in a batch; 0 = any"},
+    {0, "neighbours", T3D_OPT_U64, offsetof(struct conf, neighbours), "N", NULL, NULL,
+     "so many scenes with similar captions stand together in a batch, 0 = any; else 0, for clip 4"},
     {0, "view-set", T3D_OPT_STRING, offsetof(struct conf, view_set), "NAME", "ring16+4", NULL,
      "rendered views to train on"},
     {0, "light", T3D_OPT_STRING, offsetof(struct conf, light), "NAME", "studio", NULL,
@@ -149,10 +151,32 @@ static int take_settings(struct conf *c, const cJSON *stored, struct t3d_err *er
     return T3D_OK;
 }
 
+static int is_clip(const struct conf *c)
+{
+    return c->model && strcmp(c->model, "clip") == 0;
+}
+
+/* Defaults that differ by model. */
+static void presets(struct conf *c)
+{
+    if (!t3d_opt_given(&c->common, "batch-size"))
+        c->batch = is_clip(c) ? 256 : 32;
+    if (!t3d_opt_given(&c->common, "learning-rate"))
+        c->learning_rate = is_clip(c) ? 0.0015 : 0.001;
+    if (!t3d_opt_given(&c->common, "neighbours"))
+        c->neighbours = is_clip(c) ? 4 : 0;
+    if (!t3d_opt_given(&c->common, "weight-decay"))
+        c->weight_decay = is_clip(c) ? 0.1 : 0;
+}
+
 static int check(const struct conf *c, struct t3d_err *err)
 {
     if (!c->model)
-        return t3d_err_set(err, T3D_USAGE, "usage", "say what to train: --model clip");
+        return t3d_err_set(err, T3D_USAGE, "usage",
+                           "say what to train: --model turbo3d or --model clip");
+    if (is_clip(c) && !t3d_clip_size(c->size))
+        return t3d_err_set(err, T3D_USAGE, "usage", "--model clip has --size nano, not '%s'",
+                           c->size);
     if (c->batch < 2 || c->batch > 65536)
         return t3d_err_set(err, T3D_USAGE, "usage", "--batch-size %llu is not within 2 and 65536",
                            (unsigned long long)c->batch);
@@ -176,9 +200,21 @@ static int check(const struct conf *c, struct t3d_err *err)
 /* --- the plan -------------------------------------------------------------------------------- */
 
 struct planning {
-    const struct t3d_clip_config *size;
+    const struct conf *conf;
     int threads;
 };
+
+static struct t3d_ref build(struct t3d_graph *g, const struct conf *c, int batch)
+{
+    const struct t3d_clip_config *clip = t3d_clip_size(c->size);
+    struct t3d_generator_config generator;
+
+    if (is_clip(c))
+        return t3d_clip_build(g, clip, batch, clip->context).loss;
+    generator = *t3d_generator_size(c->size);
+    generator.vocab = VOCABULARY;
+    return t3d_generator_step_build(g, &generator, batch).loss;
+}
 
 static struct t3d_graph *plan_of(void *arg, int64_t batch, struct t3d_err *err)
 {
@@ -190,7 +226,7 @@ static struct t3d_graph *plan_of(void *arg, int64_t batch, struct t3d_err *err)
         t3d_err_nomem(err, "a plan");
         return NULL;
     }
-    plan.loss = t3d_clip_build(g, p->size, (int)batch, p->size->context).loss;
+    plan.loss = build(g, p->conf, (int)batch);
     if (t3d_graph_build(g, &plan, err) < 0) {
         t3d_graph_free(g);
         return NULL;
@@ -198,9 +234,29 @@ static struct t3d_graph *plan_of(void *arg, int64_t batch, struct t3d_err *err)
     return g;
 }
 
-static int print_plan(const struct conf *c, const struct t3d_clip_config *size, struct t3d_err *err)
+static void print_size(const struct conf *c)
 {
-    struct planning p = {.size = size, .threads = (int)c->common.threads};
+    const struct t3d_clip_config *clip = t3d_clip_size(c->size);
+    struct t3d_generator_config g;
+
+    if (is_clip(c)) {
+        printf(
+            "%s-%s: %lld parameters with a vocabulary of %d, batch of %llu, texts of %d tokens\n",
+            c->model, c->size, (long long)t3d_clip_params(clip), clip->vocab,
+            (unsigned long long)c->batch, clip->context);
+        return;
+    }
+    g = *t3d_generator_size(c->size);
+    g.vocab = VOCABULARY;
+    printf("%s-%s: %lld parameters with a vocabulary of %d, batch of %llu, %d views of %d pixels, "
+           "%d Gaussians\n",
+           c->model, c->size, (long long)t3d_generator_params(&g), g.vocab,
+           (unsigned long long)c->batch, T3D_GENERATOR_VIEWS, g.side, t3d_generator_gaussians(&g));
+}
+
+static int print_plan(const struct conf *c, struct t3d_err *err)
+{
+    struct planning p = {.conf = c, .threads = (int)c->common.threads};
     struct t3d_graph *g = plan_of(&p, (int64_t)c->batch, err);
     size_t memory = t3d_report_memory();
     int64_t batch;
@@ -208,9 +264,7 @@ static int print_plan(const struct conf *c, const struct t3d_clip_config *size, 
 
     if (!g)
         return T3D_FAIL;
-    printf("%s-%s: %lld parameters with a vocabulary of %d, batch of %llu, texts of %d tokens\n",
-           c->model, c->size, (long long)t3d_clip_params(size), size->vocab,
-           (unsigned long long)c->batch, size->context);
+    print_size(c);
     r = t3d_report_plan(stdout, g) < 0 ? t3d_err_sys(err, "cannot write", "stdout") : T3D_OK;
     t3d_graph_free(g);
     if (r == T3D_OK)
@@ -256,20 +310,28 @@ static int read_uids(struct t3d_loader_config *data, struct t3d_arena *a, struct
     return r == T3D_END ? T3D_OK : r;
 }
 
-static void report(const struct t3d_clip_train_result *r, const char *dir, uint64_t steps)
+struct done {
+    const struct t3d_trainer_result *trainer;
+    size_t samples, groups;
+    uint64_t unreadable;
+    const struct t3d_err *why;
+    int64_t params;
+};
+
+static void report(const struct done *r, const char *dir, int64_t steps)
 {
-    const struct t3d_trainer_result *t = &r->trainer;
+    const struct t3d_trainer_result *t = r->trainer;
 
     if (t->refused)
         t3d_warn("%d checkpoints could not be read: %s", t->refused, t->why.msg);
     if (r->unreadable)
         t3d_warn("%llu samples could not be read and were passed over: %s",
-                 (unsigned long long)r->unreadable, r->why.msg);
+                 (unsigned long long)r->unreadable, r->why->msg);
     if (t->skipped)
         t3d_warn("%lld steps were skipped: loss or gradient was not finite", (long long)t->skipped);
     if (t->stop)
-        t3d_info("stopped at step %lld of %llu: the same command goes on", (long long)t->step,
-                 (unsigned long long)steps);
+        t3d_info("stopped at step %lld of %lld: the same command goes on", (long long)t->step,
+                 (long long)steps);
     else
         t3d_info("%s: step %lld, loss %.4g, %.0f s; %lld parameters, %zu objects, %zu captions of "
                  "their own",
@@ -277,46 +339,87 @@ static void report(const struct t3d_clip_train_result *r, const char *dir, uint6
                  r->groups);
 }
 
+static struct t3d_trainer_config trainer_of(const struct conf *c, const char *dir)
+{
+    return (struct t3d_trainer_config){
+        .dir = dir,
+        .steps = (int64_t)(c->steps ? c->steps : c->schedule_steps),
+        .schedule_steps = (int64_t)c->schedule_steps,
+        .warmup = (int64_t)c->warmup,
+        .learning_rate = c->learning_rate,
+        .max_grad_norm = c->max_grad_norm,
+        .ema_decay = c->ema_decay,
+        /* CLIP's constants; for the generator the variance is followed faster */
+        .adamw = {.beta1 = 0.9,
+                  .beta2 = is_clip(c) ? 0.98 : 0.99,
+                  .eps = is_clip(c) ? 1e-6 : 1e-8,
+                  .weight_decay = c->weight_decay},
+        .accumulate = (int)c->accumulate,
+        .log_every = LOG_EVERY,
+        .validate_every = (int64_t)c->validate_every,
+        .checkpoint_every = (int64_t)c->checkpoint_every,
+        .keep_last = (int)c->keep_last,
+        .progress = c->common.progress};
+}
+
+static struct t3d_loader_config data_of(const struct conf *c)
+{
+    return (struct t3d_loader_config){.workspace = c->common.workspace,
+                                      .view_set = c->view_set,
+                                      .light = c->light,
+                                      .split = "train",
+                                      .batch = (int)c->batch,
+                                      .neighbours = (int)T3D_MIN(c->neighbours, (uint64_t)65536),
+                                      .seed = c->common.seed};
+}
+
+static enum t3d_tensor_type type_of(const struct conf *c)
+{
+    return strcmp(c->weights, "f16") == 0 ? T3D_TENSOR_F16 : T3D_TENSOR_F32;
+}
+
 static int train_clip(const struct conf *c, const char *dir, const cJSON *stored,
                       struct t3d_arena *a, struct t3d_err *err)
 {
-    struct t3d_clip_train_config k = {
-        .size = *t3d_clip_size(c->size),
-        .data = {.workspace = c->common.workspace,
-                 .view_set = c->view_set,
-                 .light = c->light,
-                 .split = "train",
-                 .batch = (int)c->batch,
-                 .neighbours = (int)T3D_MIN(c->neighbours, (uint64_t)65536),
-                 .seed = c->common.seed},
-        .trainer =
-            {.dir = dir,
-             .steps = (int64_t)(c->steps ? c->steps : c->schedule_steps),
-             .schedule_steps = (int64_t)c->schedule_steps,
-             .warmup = (int64_t)c->warmup,
-             .learning_rate = c->learning_rate,
-             .max_grad_norm = c->max_grad_norm,
-             .ema_decay = c->ema_decay,
-             .adamw = {.beta1 = 0.9, .beta2 = 0.98, .eps = 1e-6, .weight_decay = c->weight_decay},
-             .accumulate = (int)c->accumulate,
-             .log_every = LOG_EVERY,
-             .validate_every = (int64_t)c->validate_every,
-             .checkpoint_every = (int64_t)c->checkpoint_every,
-             .keep_last = (int)c->keep_last,
-             .progress = c->common.progress},
-        .settings = (cJSON *)stored,
-        .backgrounds = c->backgrounds,
-        .type = strcmp(c->weights, "f16") == 0 ? T3D_TENSOR_F16 : T3D_TENSOR_F32,
-        .threads = (int)c->common.threads};
-    struct t3d_clip_train_result result = {0};
+    struct t3d_clip_train_config k = {.size = *t3d_clip_size(c->size),
+                                      .data = data_of(c),
+                                      .trainer = trainer_of(c, dir),
+                                      .settings = (cJSON *)stored,
+                                      .backgrounds = c->backgrounds,
+                                      .type = type_of(c),
+                                      .threads = (int)c->common.threads};
+    struct t3d_clip_train_result t = {0};
     int r = c->common.use_stdin ? read_uids(&k.data, a, err) : T3D_OK;
 
     if (r == T3D_OK)
-        r = t3d_clip_train(&k, &result, err);
+        r = t3d_clip_train(&k, &t, err);
     if (r < 0)
         return r;
-    report(&result, dir, (uint64_t)k.trainer.steps);
-    return result.trainer.stop;
+    report(&(struct done){&t.trainer, t.samples, t.groups, t.unreadable, &t.why, t.params}, dir,
+           k.trainer.steps);
+    return t.trainer.stop;
+}
+
+static int train_generator(const struct conf *c, const char *dir, const cJSON *stored,
+                           struct t3d_arena *a, struct t3d_err *err)
+{
+    struct t3d_generator_train_config k = {.size = *t3d_generator_size(c->size),
+                                           .data = data_of(c),
+                                           .trainer = trainer_of(c, dir),
+                                           .settings = (cJSON *)stored,
+                                           .type = type_of(c),
+                                           .threads = (int)c->common.threads};
+    struct t3d_generator_train_result t = {0};
+    int r = c->common.use_stdin ? read_uids(&k.data, a, err) : T3D_OK;
+
+    k.size.vocab = VOCABULARY;
+    if (r == T3D_OK)
+        r = t3d_generator_train(&k, &t, err);
+    if (r < 0)
+        return r;
+    report(&(struct done){&t.trainer, t.samples, t.groups, t.unreadable, &t.why, t.params}, dir,
+           k.trainer.steps);
+    return t.trainer.stop;
 }
 
 static int run_in(struct conf *c, const char *dir, struct t3d_arena *a, struct t3d_err *err)
@@ -336,7 +439,7 @@ static int run_in(struct conf *c, const char *dir, struct t3d_arena *a, struct t
         r = t3d_run_dir_write(stored, dir, err);
     }
     if (r == T3D_OK)
-        r = train_clip(c, dir, stored, a, err);
+        r = (is_clip(c) ? train_clip : train_generator)(c, dir, stored, a, err);
     cJSON_Delete(stored);
     close(fd);
     return r;
@@ -346,13 +449,13 @@ static int run(void *conf, struct t3d_err *err)
 {
     struct conf *c = conf;
     struct t3d_arena a = {0};
-    struct t3d_clip_config size;
     char *name, *dir;
-    int r = check(c, err);
+    int r;
 
+    presets(c);
+    r = check(c, err);
     if (r < 0)
         return r;
-    size = *t3d_clip_size(c->size);
     name = c->run ? t3d_strdup(&a, c->run) : t3d_sprintf(&a, "%s-%s", c->model, c->size);
     dir = name ? t3d_sprintf(&a, "%s/runs/%s", c->common.workspace, name) : NULL;
     if (!dir)
@@ -360,7 +463,7 @@ static int run(void *conf, struct t3d_err *err)
     else if (strchr(name, '/') || name[0] == '.' || !*name)
         r = t3d_err_set(err, T3D_USAGE, "usage", "--run '%s' is not a plain name", name);
     else if (c->plan || c->common.dry_run)
-        r = print_plan(c, &size, err);
+        r = print_plan(c, err);
     else
         r = run_in(c, dir, &a, err);
     t3d_arena_free(&a);

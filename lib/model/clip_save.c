@@ -2,11 +2,9 @@
 /* The folder that transformers' CLIPModel, CLIPTokenizer and CLIPImageProcessor load. */
 #include <string.h>
 
-#include "base/arena.h"
-#include "base/file.h"
 #include "base/json.h"
 #include "model/clip.h"
-#include "store/safetensors.h"
+#include "model/file.h"
 
 enum { BICUBIC = 3 }; /* Pillow's number */
 
@@ -96,76 +94,19 @@ static cJSON *specials_json(void)
     return o;
 }
 
-/* Takes j over. */
-static int write_json(const char *dir, const char *name, cJSON *j, struct t3d_err *err)
-{
-    struct t3d_arena a = {0};
-    char *path = t3d_path_join(&a, dir, name), *text = j ? t3d_json_text(j, 0) : NULL;
-    int r = path && text ? t3d_write_file(path, text, strlen(text), err) : t3d_err_nomem(err, name);
-
-    free(text);
-    cJSON_Delete(j);
-    t3d_arena_free(&a);
-    return r;
-}
-
-static const void *convert(const t3d_real *x, int64_t n, enum t3d_tensor_type type,
-                           struct t3d_arena *a)
-{
-    float *f = t3d_alloc_raw(a, (size_t)n, sizeof *f);
-    uint16_t *h;
-
-    if (!f)
-        return NULL;
-    for (int64_t i = 0; i < n; i++)
-        f[i] = (float)x[i];
-    if (type != T3D_TENSOR_F16)
-        return f;
-    h = t3d_alloc_raw(a, (size_t)n, sizeof *h);
-    for (int64_t i = 0; h && i < n; i++)
-        h[i] = t3d_half_from_float(f[i]);
-    return h;
-}
-
-static int write_weights(const char *dir, struct t3d_graph *g, enum t3d_tensor_type type,
-                         struct t3d_arena *a, struct t3d_err *err)
-{
-    const struct t3d_safetensors_pair meta = {"format", "pt"};
-    char *path = t3d_path_join(a, dir, "model.safetensors");
-    size_t n = (size_t)t3d_graph_n_params(g);
-    struct t3d_tensor *t = t3d_alloc(a, n, sizeof *t);
-
-    if (!path || !t)
-        return t3d_err_nomem(err, dir);
-    for (size_t i = 0; i < n; i++) {
-        struct t3d_ref p = t3d_graph_param_at(g, (int)i, &t[i].name);
-        struct t3d_shape s = t3d_graph_shape(g, p);
-
-        t[i].type = type;
-        t[i].n_axes = s.n;
-        for (int d = 0; d < s.n; d++)
-            t[i].shape[d] = (uint64_t)s.dim[d];
-        t[i].data = convert(t3d_graph_data(g, p), t3d_shape_count(&s), type, a);
-        if (!t[i].data)
-            return t3d_err_nomem(err, path);
-    }
-    return t3d_safetensors_write(path, t, n, &meta, 1, err);
-}
-
 int t3d_clip_save(const char *dir, struct t3d_graph *g, const struct t3d_clip_config *c,
                   enum t3d_tensor_type type, struct t3d_err *err)
 {
-    struct t3d_arena a = {0};
-    int r = write_json(dir, "config.json", model_json(c, type), err);
+    const struct t3d_safetensors_pair meta = {"format", "pt"};
+    int r = t3d_model_write_json(dir, "config.json", model_json(c, type), err);
 
     if (r == T3D_OK)
-        r = write_json(dir, "preprocessor_config.json", preprocessor_json(c), err);
+        r = t3d_model_write_json(dir, "preprocessor_config.json", preprocessor_json(c), err);
     if (r == T3D_OK)
-        r = write_json(dir, "tokenizer_config.json", tokenizer_json(c), err);
+        r = t3d_model_write_json(dir, "tokenizer_config.json", tokenizer_json(c), err);
     if (r == T3D_OK)
-        r = write_json(dir, "special_tokens_map.json", specials_json(), err);
+        r = t3d_model_write_json(dir, "special_tokens_map.json", specials_json(), err);
     if (r == T3D_OK)
-        r = write_weights(dir, g, type, &a, err);
-    t3d_arena_free(&a);
+        r = t3d_model_write_weights(dir, g, type, &meta, 1, err);
     return r;
 }

@@ -33,7 +33,7 @@ struct t3d_loader {
     struct t3di_index index;
     struct t3d_arena arena;
     uint64_t seed;
-    int batch, views, side, n_workers;
+    int batch, views, fixed, side, n_workers;
     const int *view;
     struct worker *worker;
     struct filling filling[DEPTH];
@@ -166,12 +166,12 @@ static int draw_views(const struct t3d_loader *l, const struct t3di_sample *s, s
     for (int i = 0; i < l->views; i++) {
         int again;
 
-        view[i] = l->view ? l->view[i] : (int)t3d_rng_below(r, s->n_views);
+        view[i] = i < l->fixed ? l->view[i] : (int)t3d_rng_below(r, s->n_views);
         if (view[i] < 0 || (uint32_t)view[i] >= s->n_views || s->torn)
             return t3d_err_set(err, T3D_SKIP, "missing-view", "%s has no view %d", s->key, view[i]);
         do { /* the next one that is not taken yet */
             again = 0;
-            for (int k = 0; k < i && !l->view; k++)
+            for (int k = 0; k < i && i >= l->fixed; k++)
                 again |= view[k] == view[i];
             if (again)
                 view[i] = (view[i] + 1) % (int)s->n_views;
@@ -417,11 +417,12 @@ int t3d_loader_open(struct t3d_loader **out, const struct t3d_loader_config *c, 
     l->batch = c->batch;
     l->views = c->views;
     l->view = c->view;
+    l->fixed = c->fixed;
     l->side = (int)c->resolution;
     l->n_workers = T3D_MAX(c->threads, 1);
     l->handed = -1;
     r = t3di_index_open(&l->index, c, err);
-    if (r == T3D_OK && !c->view && l->index.n_views < c->views)
+    if (r == T3D_OK && l->index.n_views < c->views)
         r = t3d_err_set(err, T3D_USAGE, "usage", "'%s' has %d views, not %d", l->index.dir,
                         l->index.n_views, c->views);
     if (r == T3D_OK && make_memory(l, c) < 0)

@@ -41,7 +41,8 @@ struct t3d_loader_config {
     size_t n_uids;
     uint32_t resolution; /* of the pictures handed out */
     int batch, views;    /* samples a batch, views a sample */
-    const int *view;     /* (views) which; NULL = drawn without repetition */
+    const int *view;     /* (fixed) the first of a sample's views */
+    int fixed;           /* the others are drawn, without repetition */
     int need_captions;   /* samples without are left out */
     int neighbours;      /* so many groups with similar captions stand together; 0 = any order */
     uint64_t seed;

@@ -32,7 +32,7 @@ expect_status 2 'nothing rendered' t3d -C ws train --model clip
 like "$err" 't3d render --view-set ring16\+4 --resolution 64' 'the command that renders is named'
 t3d -C ws render --resolution 64 -q
 expect_status 0 'primitives come with a split' begin one 2
-for bad in '--batch-size 1' '--ema-decay 1' '--learning-rate 0' '--run a/b' '--size huge' '--model turbo3d' '--multi-stage'; do
+for bad in '--batch-size 1' '--ema-decay 1' '--learning-rate 0' '--run a/b' '--size huge' '--model vae' '--multi-stage'; do
 	# shellcheck disable=SC2086 # an option and its value
 	expect_status 2 "$bad is refused" t3d -C ws train --model clip $bad
 done

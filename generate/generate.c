@@ -1,0 +1,458 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* t3d-generate: objects from text. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "base/arena.h"
+#include "base/file.h"
+#include "base/json.h"
+#include "base/log.h"
+#include "base/progress.h"
+#include "base/tool.h"
+#include "draw/splat_views.h"
+#include "image/png.h"
+#include "image/sheet.h"
+#include "model/sampler.h"
+#include "store/model_find.h"
+
+enum { MAX_PROMPT = 1 << 20, SHEET_VIEWS = 8, NAME = 64, N_ORIGIN = 7 };
+
+struct conf {
+    struct t3d_common common;
+    const char *prompts, *checkpoint, *output, *format, *view_set;
+    uint64_t num_samples, steps, resolution, batch;
+    double guidance, min_opacity;
+};
+
+static const struct t3d_opt opts[] = {
+    {0, "prompts", T3D_OPT_STRING, offsetof(struct conf, prompts), "FILE", NULL, NULL,
+     "prompts, one a line; or NDJSON with prompt and, if wanted, uid and seed"},
+    {0, "checkpoint", T3D_OPT_STRING, offsetof(struct conf, checkpoint), "NAME-or-DIR",
+     "generator-nano", NULL, "a model by name, or the folder of a run"},
+    {'o', "output", T3D_OPT_STRING, offsetof(struct conf, output), "FILE-or-DIR", NULL, NULL,
+     "one object: a file, whose ending says what; several: a folder"},
+    {0, "format", T3D_OPT_STRING, offsetof(struct conf, format), "NAME", NULL,
+     "ply splat gltf-splat png views",
+     "else by the ending of --output (.ply .splat .glb .png), else ply. ply and splat: Gaussians; "
+     "gltf-splat: Gaussians in a .glb; png: one sheet of turned views; views: a folder of "
+     "pictures"},
+    {0, "num-samples", T3D_OPT_U64, offsetof(struct conf, num_samples), "N", "1", NULL,
+     "objects for each prompt, with seeds SEED, SEED + 1, ..."},
+    {0, "num-diffusion-steps", T3D_OPT_U64, offsetof(struct conf, steps), "N", "4", NULL,
+     "steps from noise to object"},
+    {0, "guidance", T3D_OPT_DOUBLE, offsetof(struct conf, guidance), "X", "2", NULL,
+     "how strongly the text is followed; 1 = as it comes, in half the time"},
+    {0, "batch-size", T3D_OPT_U64, offsetof(struct conf, batch), "N", "8", NULL,
+     "objects worked on at once, at most"},
+    {0, "min-opacity", T3D_OPT_DOUBLE, offsetof(struct conf, min_opacity), "X", "0.02", NULL,
+     "Gaussians less opaque are left out of files"},
+    {0, "resolution", T3D_OPT_U64, offsetof(struct conf, resolution), "R", "256", NULL,
+     "pixels of a side of the pictures"},
+    {0, "view-set", T3D_OPT_STRING, offsetof(struct conf, view_set), "NAME", NULL, NULL,
+     "cameras of views; else ring16+4 (of a png sheet: eight around)"},
+    {0}};
+
+static const char *const format_name[] = {"ply", "splat", "gltf-splat", "png", "views"};
+static const char *const format_ending[] = {"ply", "splat", "glb", "png", ""};
+enum format { PLY, SPLAT, GLB, PNG, VIEWS, N_FORMATS };
+
+struct request {
+    const char *prompt, *uid;
+    uint64_t seed;
+};
+
+struct generate {
+    const struct conf *conf;
+    enum format format;
+    struct request *request;
+    size_t n, capacity;
+    int one; /* --output is the file itself */
+    struct t3d_sampler *sampler;
+    struct t3d_view_set set;
+    struct t3d_png_writer *png;
+    struct t3d_progress *progress;
+    struct t3d_arena arena, scratch; /* of the run; of one object */
+    uint64_t cut;
+};
+
+/* --- prompts --------------------------------------------------------------------------------- */
+
+/* A prompt with all its samples. uid: their base name. */
+static int add_prompt(struct generate *g, const char *prompt, const char *uid, uint64_t seed,
+                      struct t3d_err *err)
+{
+    for (uint64_t i = 0; i < g->conf->num_samples; i++) {
+        struct request *r;
+
+        if (g->n == g->capacity) {
+            struct request *more = realloc(g->request, (g->capacity * 2 + 64) * sizeof *more);
+
+            if (!more)
+                return t3d_err_nomem(err, "the prompts");
+            g->request = more;
+            g->capacity = g->capacity * 2 + 64;
+        }
+        r = &g->request[g->n++];
+        r->prompt = t3d_strdup(&g->arena, prompt);
+        r->uid = uid ? g->conf->num_samples > 1
+                           ? t3d_sprintf(&g->arena, "%s-%llu", uid, (unsigned long long)i)
+                           : t3d_strdup(&g->arena, uid)
+                     : t3d_sprintf(&g->arena, "%06zu", g->n - 1);
+        r->seed = seed + i;
+        if (!r->prompt || !r->uid)
+            return t3d_err_nomem(err, "the prompts");
+    }
+    return T3D_OK;
+}
+
+/* A uid names files: it is refused where it could lead elsewhere. */
+static int is_uid(const char *s)
+{
+    size_t n = strlen(s);
+
+    return n >= 1 && n <= 128 && s[0] != '.' &&
+           strspn(s, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-") == n;
+}
+
+static int add_record(struct generate *g, const cJSON *o, struct t3d_err *err)
+{
+    const char *prompt = t3d_json_str(o, "prompt", t3d_json_str(o, "caption", NULL)),
+               *uid = t3d_json_str(o, "uid", NULL);
+
+    if (!prompt)
+        return t3d_err_set(err, T3D_USAGE, "usage", "a record has no \"prompt\"");
+    if (uid && !is_uid(uid))
+        return t3d_err_set(err, T3D_USAGE, "usage", "uid '%s' is not [A-Za-z0-9._-]{1,128}", uid);
+    return add_prompt(g, prompt, uid,
+                      (uint64_t)t3d_json_num(o, "seed", (double)g->conf->common.seed), err);
+}
+
+static int add_line(struct generate *g, const char *line, struct t3d_err *err)
+{
+    cJSON *o = line[0] == '{' ? cJSON_Parse(line) : NULL;
+    int r = o ? add_record(g, o, err) : add_prompt(g, line, NULL, g->conf->common.seed, err);
+
+    cJSON_Delete(o);
+    return r;
+}
+
+static int read_prompts(struct generate *g, FILE *f, const char *name, struct t3d_err *err)
+{
+    size_t capacity = 0;
+    char *line = NULL;
+    ssize_t n;
+    int r = T3D_OK;
+
+    while (r == T3D_OK && (n = getline(&line, &capacity, f)) >= 0) {
+        while (n > 0 && (line[n - 1] == '\n' || line[n - 1] == '\r'))
+            line[--n] = 0;
+        if (n > MAX_PROMPT || strlen(line) != (size_t)n)
+            r = t3d_err_set(err, T3D_USAGE, "usage",
+                            "%s: a prompt of %zd bytes, or with a NUL, is "
+                            "not a line of text",
+                            name, n);
+        else if (n > 0)
+            r = add_line(g, line, err);
+    }
+    if (r == T3D_OK && ferror(f))
+        r = t3d_err_sys(err, "cannot read", name);
+    free(line);
+    return r;
+}
+
+static int collect(struct generate *g, struct t3d_err *err)
+{
+    const struct conf *c = g->conf;
+    int r = T3D_OK;
+    FILE *f;
+
+    for (size_t i = 0; i < c->common.operands.n && r == T3D_OK; i++)
+        r = add_prompt(g, c->common.operands.item[i], NULL, c->common.seed, err);
+    if (r == T3D_OK && c->prompts) {
+        f = fopen(c->prompts, "r");
+        if (!f)
+            return t3d_err_sys(err, "cannot read", c->prompts);
+        r = read_prompts(g, f, c->prompts, err);
+        fclose(f);
+    }
+    if (r == T3D_OK && c->common.use_stdin)
+        r = read_prompts(g, stdin, "standard input", err);
+    if (r == T3D_OK && g->n == 0)
+        r = t3d_err_set(err, T3D_USAGE, "usage",
+                        "say what to make: t3d generate \"a red cube\" -o cube.ply");
+    return r;
+}
+
+/* --- formats --------------------------------------------------------------------------------- */
+
+static int choose_format(struct generate *g, struct t3d_err *err)
+{
+    const struct conf *c = g->conf;
+    const char *ending;
+    struct stat st;
+
+    if (!c->output)
+        return t3d_err_set(err, T3D_USAGE, "usage", "say where to write: -o FILE, or -o DIR");
+    ending = t3d_path_ending(c->output);
+    g->one = g->n == 1 && *ending && !(stat(c->output, &st) == 0 && S_ISDIR(st.st_mode));
+    g->format = PLY;
+    for (int i = 0; i < N_FORMATS; i++)
+        if (c->format ? strcmp(c->format, format_name[i]) == 0
+                      : *ending && strcmp(ending, format_ending[i]) == 0) {
+            g->format = (enum format)i;
+            return T3D_OK;
+        }
+    if (g->one || (*ending && g->n == 1))
+        return t3d_err_set(err, T3D_USAGE, "usage",
+                           "--output %s: the ending is not one of .ply .splat .glb .png; give "
+                           "--format",
+                           c->output);
+    return T3D_OK;
+}
+
+/* DIR/uid.ending, or what --output says. */
+static char *output_path(struct generate *g, const struct request *r)
+{
+    const char *ending = format_ending[g->format];
+
+    if (g->one)
+        return t3d_strdup(&g->scratch, g->conf->output);
+    return t3d_sprintf(&g->scratch, "%s/%s%s%s", g->conf->output, r->uid, *ending ? "." : "",
+                       ending);
+}
+
+/* What the result depends on, as text. */
+static size_t origin_of(struct generate *g, const struct request *r, struct t3d_origin *o)
+{
+    const struct conf *c = g->conf;
+    const struct {
+        const char *key;
+        char *value;
+    } rows[N_ORIGIN] = {
+        {"prompt", t3d_strdup(&g->scratch, r->prompt)},
+        {"seed", t3d_sprintf(&g->scratch, "%llu", (unsigned long long)r->seed)},
+        {"num-diffusion-steps", t3d_sprintf(&g->scratch, "%llu", (unsigned long long)c->steps)},
+        {"guidance", t3d_sprintf(&g->scratch, "%g", c->guidance)},
+        {"min-opacity", t3d_sprintf(&g->scratch, "%g", c->min_opacity)},
+        {"model", t3d_strdup(&g->scratch, t3d_sampler_config(g->sampler)->size)},
+        {"model-sha256", t3d_strdup(&g->scratch, t3d_sampler_hash(g->sampler))}};
+
+    for (size_t i = 0; i < N_ORIGIN; i++)
+        o[i] = (struct t3d_origin){rows[i].key, rows[i].value ? rows[i].value : ""};
+    return N_ORIGIN;
+}
+
+static int write_bytes(struct generate *g, const char *path, const struct t3d_gaussians *s,
+                       const struct t3d_origin *o, size_t n, struct t3d_err *err)
+{
+    uint8_t *data;
+    size_t size;
+    int r = g->format == PLY     ? t3d_gaussians_ply(&data, &size, s, o, n, &g->scratch, err)
+            : g->format == SPLAT ? t3d_gaussians_splat(&data, &size, s, &g->scratch, err)
+                                 : t3d_gaussians_glb(&data, &size, s, o, n, &g->scratch, err);
+
+    return r == T3D_OK ? t3d_write_file(path, data, size, err) : r;
+}
+
+static int write_sheet(struct generate *g, const char *path, const struct request *q,
+                       const struct t3d_splat_picture *p, struct t3d_err *err)
+{
+    uint32_t side = (uint32_t)g->conf->resolution;
+    struct t3d_sheet_style style = {
+        .columns = (uint32_t)g->set.n, .cell = side < 1024 ? side : 1024, .background = 0xffffff};
+    struct t3d_sheet *s;
+    int r = t3d_sheet_new(&s, &style, err);
+
+    if (r < 0)
+        return r;
+    r = t3d_sheet_row(s, q->prompt, NULL, err);
+    for (size_t i = 0; i < g->set.n && r == T3D_OK; i++)
+        r = t3d_sheet_cell(s, p->rgba + 4 * i * side * side, side, side, err);
+    if (r == T3D_OK)
+        r = t3d_sheet_write(s, path, err);
+    t3d_sheet_free(s);
+    return r;
+}
+
+static int write_views(struct generate *g, const char *dir, const struct t3d_splat_picture *p,
+                       const struct t3d_png_text *text, size_t n, struct t3d_err *err)
+{
+    uint32_t side = (uint32_t)g->conf->resolution;
+    int r = t3d_make_dirs(dir, err);
+
+    for (size_t i = 0; i < g->set.n && r == T3D_OK; i++) {
+        char *path = t3d_sprintf(&g->scratch, "%s/%03zu.png", dir, i);
+        const uint8_t *png;
+        size_t size;
+
+        r = path ? t3d_png_encode(g->png, p->rgba + 4 * i * side * side, side, side, 4, 8, text, n,
+                                  &png, &size, err)
+                 : t3d_err_nomem(err, "a path");
+        if (r == T3D_OK)
+            r = t3d_write_file(path, png, size, err);
+    }
+    return r;
+}
+
+static int write_pictures(struct generate *g, const char *path, const struct request *q,
+                          const struct t3d_gaussians *s, const struct t3d_origin *o, size_t n,
+                          struct t3d_err *err)
+{
+    struct t3d_png_text text[N_ORIGIN];
+    struct t3d_splat_picture p;
+    int r = t3d_splat_views(&p, s, &g->set, (int)g->conf->resolution, (int)g->conf->common.threads,
+                            &g->scratch, err);
+
+    if (r < 0)
+        return r;
+    for (size_t i = 0; i < n; i++)
+        text[i] = (struct t3d_png_text){o[i].key, o[i].value};
+    return g->format == PNG ? write_sheet(g, path, q, &p, err)
+                            : write_views(g, path, &p, text, n, err);
+}
+
+/* --- the run --------------------------------------------------------------------------------- */
+
+static int emit(struct generate *g, const struct request *q, const char *path, size_t n,
+                struct t3d_err *err)
+{
+    cJSON *o = cJSON_CreateObject();
+    int r;
+
+    t3d_json_set_str(o, "uid", q->uid);
+    t3d_json_set_str(o, "prompt", q->prompt);
+    t3d_json_set_num(o, "seed", (double)q->seed);
+    t3d_json_set_str(o, "path", path);
+    t3d_json_set_num(o, "gaussians", (double)n);
+    r = g->conf->common.use_stdin ? t3d_emit(o, err) : T3D_OK;
+    cJSON_Delete(o);
+    return r;
+}
+
+static int write_object(struct generate *g, int i, const struct request *q, struct t3d_err *err)
+{
+    const struct t3d_generator_config *c = t3d_sampler_config(g->sampler);
+    struct t3d_origin origin[N_ORIGIN];
+    struct t3d_gaussians raw, kept, s;
+    char *path = output_path(g, q);
+    size_t n = origin_of(g, q, origin);
+    int r = path ? t3d_make_parent(path, err) : t3d_err_nomem(err, "a path");
+
+    t3d_sampler_gaussians(g->sampler, i, &raw);
+    if (r == T3D_OK)
+        r = t3d_gaussians_prune(&kept, &raw, g->conf->min_opacity, &g->scratch, err);
+    if (r == T3D_OK)
+        r = t3d_splat_soften(&s, &kept, c->side, &g->scratch, err);
+    if (r == T3D_OK)
+        r = g->format >= PNG ? write_pictures(g, path, q, &s, origin, n, err)
+                             : write_bytes(g, path, &s, origin, n, err);
+    if (r == T3D_OK)
+        r = emit(g, q, path, s.n, err);
+    t3d_arena_reset(&g->scratch);
+    t3d_progress_add(g->progress, 0);
+    return r;
+}
+
+static int run_batch(struct generate *g, size_t first, int n, struct t3d_err *err)
+{
+    struct t3d_sample sample[256] = {{0}};
+    int cut[256] = {0}, r;
+
+    for (int i = 0; i < n; i++)
+        sample[i] = (struct t3d_sample){g->request[first + (size_t)i].prompt,
+                                        g->request[first + (size_t)i].seed};
+    r = t3d_sampler_run(g->sampler, sample, n, cut, err);
+    for (int i = 0; i < n && r == T3D_OK; i++) {
+        g->cut += (uint64_t)cut[i];
+        r = write_object(g, i, &g->request[first + (size_t)i], err);
+    }
+    return r;
+}
+
+static int open_all(struct generate *g, struct t3d_err *err)
+{
+    const struct conf *c = g->conf;
+    const char *set = c->view_set ? c->view_set : g->format == PNG ? "ring:8:20" : "ring16+4";
+    struct t3d_sampler_options o = {.threads = (int)c->common.threads,
+                                    .batch = (int)(g->n < c->batch ? g->n : c->batch),
+                                    .steps = (int)c->steps,
+                                    .guidance = c->guidance};
+    char *dir;
+    int r = t3d_model_find(&dir, c->common.workspace, c->checkpoint, &g->arena, err);
+
+    if (r == T3D_OK)
+        r = t3d_view_set_load(&g->set, set, &g->arena, err);
+    if (r == T3D_OK)
+        r = t3d_png_writer_new(&g->png, err);
+    return r == T3D_OK ? t3d_sampler_open(&g->sampler, dir, &o, err) : r;
+}
+
+static int check(const struct conf *c, struct t3d_err *err)
+{
+    if (c->steps < 1 || c->steps > 1000 || !(c->guidance > 0) || c->guidance > 100 ||
+        c->batch < 1 || c->batch > 256)
+        return t3d_err_set(err, T3D_USAGE, "usage",
+                           "--num-diffusion-steps is 1 to 1000, --guidance above 0 up to 100, "
+                           "--batch-size 1 to 256");
+    if (c->resolution < 16 || c->resolution > 4096 || !(c->min_opacity > 0 && c->min_opacity < 1))
+        return t3d_err_set(err, T3D_USAGE, "usage",
+                           "--resolution is 16 to 4096, --min-opacity within 0 and 1");
+    if (c->num_samples < 1 || c->num_samples > 100000)
+        return t3d_err_set(err, T3D_USAGE, "usage", "--num-samples is 1 to 100000");
+    return T3D_OK;
+}
+
+static int run(void *conf, struct t3d_err *err)
+{
+    struct generate g = {.conf = conf};
+    int r = check(g.conf, err);
+
+    if (r == T3D_OK)
+        r = collect(&g, err);
+    if (r == T3D_OK)
+        r = choose_format(&g, err);
+    if (r == T3D_OK && !g.conf->common.dry_run)
+        r = open_all(&g, err);
+    if (r == T3D_OK && !g.conf->common.dry_run) {
+        g.progress = t3d_progress_new(g.conf->common.progress, "generate", "objects", g.n);
+        for (size_t i = 0; i < g.n && r == T3D_OK && !t3d_stop_requested(); i += g.conf->batch)
+            r = run_batch(&g, i, (int)(g.n - i < g.conf->batch ? g.n - i : g.conf->batch), err);
+        t3d_progress_free(g.progress);
+        if (g.cut)
+            t3d_warn("%llu prompts were longer than the model's %d tokens and were cut",
+                     (unsigned long long)g.cut, t3d_sampler_config(g.sampler)->text_tokens);
+    }
+    if (r == T3D_OK)
+        t3d_info("%zu objects%s", g.n, g.conf->common.dry_run ? " would be made" : "");
+    t3d_sampler_close(g.sampler);
+    t3d_png_writer_free(g.png);
+    t3d_arena_free(&g.arena);
+    t3d_arena_free(&g.scratch);
+    free(g.request);
+    return r == T3D_OK ? t3d_stop_requested() : r;
+}
+
+static const struct t3d_command command = {.operands = "[-] [PROMPT...]",
+                                           .summary = "make objects from text",
+                                           .opts = opts,
+                                           .conf_size = sizeof(struct conf),
+                                           .run = run};
+
+static const struct t3d_command *const commands[] = {&command, NULL};
+
+static const struct t3d_tool tool = {
+    .name = "generate",
+    .summary = "make objects from text",
+    .about = "Each prompt becomes an object made of Gaussians. The same prompt, seed, steps, "
+             "guidance and model give the same bytes, whatever else is made in the same run; what "
+             "an object came from is written into its file.\n\n"
+             "With - prompts are read from standard input, one a line or as records with "
+             "\"prompt\", and a record with the path is written for each object.",
+    .commands = commands};
+
+int main(int argc, char **argv)
+{
+    return t3d_tool_main(&tool, argc, argv);
+}

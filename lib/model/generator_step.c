@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "model/generator_step.h"
+
+#include "draw/splat.h"
+#include "num/ops.h"
+
+enum { SEEN = T3D_GENERATOR_COMPARED };
+
+#define ALPHA_SHARE 1.0 /* of the alpha's error in the loss, as LGM (Tang et al., 2024) has it */
+
+struct t3d_generator_step t3d_generator_step_build(struct t3d_graph *g,
+                                                   const struct t3d_generator_config *c, int batch)
+{
+    const struct t3d_splat splat = {.width = c->side, .height = c->side};
+    struct t3d_generator_step s = {.m = t3d_generator_build(g, c, batch)};
+    int64_t side = c->side;
+    struct t3d_ref drawn, rgb, alpha;
+
+    s.cameras = t3d_graph_input(g, "cameras", T3D_SHAPE(batch, SEEN, T3D_SPLAT_CAMERA));
+    s.rgb = t3d_graph_input(g, "rgb", T3D_SHAPE(batch, SEEN, side, side, 3));
+    s.alpha = t3d_graph_input(g, "alpha", T3D_SHAPE(batch, SEEN, side, side, 1));
+    s.weight = t3d_graph_input(g, "weight", T3D_SHAPE(batch));
+    t3d_graph_scope(g, "splat");
+    drawn = t3d_splat(g, s.m.xyz, s.m.log_scale, s.m.quaternion, s.m.opacity, s.m.rgb, s.cameras,
+                      &splat);
+    alpha = t3d_graph_output(drawn, 1);
+    t3d_graph_scope(g, "loss");
+    rgb = t3d_sub(g, t3d_linear(g, drawn, 1, 1), alpha); /* over white */
+    s.loss = t3d_add(g, t3d_mse(g, rgb, s.rgb, s.weight),
+                     t3d_linear(g, t3d_mse(g, alpha, s.alpha, s.weight), ALPHA_SHARE, 0));
+    s.picture = t3d_mse(g, rgb, s.rgb, T3D_NONE);
+    t3d_graph_keep(g, s.loss);
+    t3d_graph_keep(g, s.picture);
+    return s;
+}

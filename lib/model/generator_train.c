@@ -1,0 +1,274 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "model/generator_train.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/arena.h"
+#include "base/clock.h"
+#include "base/json.h"
+#include "base/rng.h"
+#include "draw/splat.h"
+#include "model/file.h"
+#include "model/vocabulary.h"
+#include "num/ops.h"
+
+enum {
+    INPUTS = T3D_GENERATOR_VIEWS,
+    OTHERS = 2,
+    SEEN = T3D_GENERATOR_COMPARED,
+    READ = INPUTS + OTHERS
+};
+
+#define MAX_WEIGHT 10.0
+#define DROPPED    0.1  /* share of texts */
+#define TIME_MEAN  -0.4 /* of logit t */
+
+struct training {
+    const struct t3d_generator_train_config *c;
+    struct t3d_generator_config size;
+    struct t3d_loader *train;
+    struct t3d_clip_tokenizer *tokenizer;
+    struct t3d_graph *g;
+    struct t3d_generator_step step;
+    struct t3d_arena arena;               /* of one caption; of the view set */
+    t3d_real (*camera)[T3D_SPLAT_CAMERA]; /* (views of the set) */
+    int32_t *pixel;                       /* (gaussians) place in the loader's pixels */
+    int batch;
+    int64_t next; /* micro-batch that the loader gives next */
+    double stall_s;
+};
+
+/* --- inputs ---------------------------------------------------------------------------------- */
+
+static t3d_real over_white(const uint8_t *rgba, int k)
+{
+    unsigned a = rgba[3];
+
+    return (t3d_real)(rgba[k] * a + 255 * (255 - a)) / (255 * 255);
+}
+
+/* t x + (1 - t) e for the pixels of the input views, x in [-1, 1]. */
+static void put_noisy(const struct training *t, const uint8_t *rgba, t3d_real time, t3d_real *out,
+                      struct t3d_rng *r)
+{
+    for (int i = 0; i < t3d_generator_gaussians(&t->size); i++)
+        for (int k = 0; k < 3; k++) {
+            t3d_real x = 2 * over_white(rgba + 4 * (size_t)t->pixel[i], k) - 1;
+
+            out[3 * i + k] = time * x + (1 - time) * (t3d_real)t3d_rng_normal(r);
+        }
+}
+
+/* View `from` of the sample as the one that is compared at place `to`. */
+static void put_target(struct training *t, const struct t3d_batch *b, int i, int from, int to)
+{
+    size_t n = (size_t)b->side * (size_t)b->side, at = (size_t)i * SEEN + (size_t)to;
+    const uint8_t *rgba = b->pixels + 4 * n * (size_t)(i * READ + from);
+    t3d_real *rgb = (t3d_real *)t3d_graph_data(t->g, t->step.rgb) + 3 * n * at,
+             *alpha = (t3d_real *)t3d_graph_data(t->g, t->step.alpha) + n * at,
+             *camera = (t3d_real *)t3d_graph_data(t->g, t->step.cameras) + at * T3D_SPLAT_CAMERA;
+
+    memcpy(camera, t->camera[b->view[i * READ + from]], sizeof *t->camera);
+    for (size_t k = 0; k < n; k++) {
+        for (int j = 0; j < 3; j++)
+            rgb[3 * k + (size_t)j] = over_white(rgba + 4 * k, j);
+        alpha[k] = (t3d_real)rgba[4 * k + 3] / 255;
+    }
+}
+
+/* Everything of a sample but its text. Its numbers are a function of the seed and its position. */
+static void put_sample(struct training *t, const struct t3d_batch *b, int i)
+{
+    size_t n = (size_t)b->side * (size_t)b->side;
+    uint64_t position = (uint64_t)b->step * (uint64_t)b->n + (uint64_t)i;
+    struct t3d_rng r = t3d_rng_for(t->c->data.seed, "noise", position);
+    t3d_real time = (t3d_real)(1 / (1 + exp(-(TIME_MEAN + t3d_rng_normal(&r)))));
+    t3d_real *noisy = t3d_graph_data(t->g, t->step.m.noisy);
+    int first = (int)t3d_rng_below(&r, INPUTS);
+
+    ((t3d_real *)t3d_graph_data(t->g, t->step.m.time))[i] = time;
+    ((t3d_real *)t3d_graph_data(t->g, t->step.weight))[i] =
+        (t3d_real)fmin(1 / ((1 - (double)time) * (1 - (double)time)), MAX_WEIGHT);
+    put_noisy(t, b->pixels + 4 * n * (size_t)(i * READ), time,
+              noisy + (size_t)i * 3 * (size_t)t3d_generator_gaussians(&t->size), &r);
+    for (int k = 0; k < OTHERS; k++) {
+        put_target(t, b, i, (first + k * (INPUTS / 2)) % INPUTS, k);
+        put_target(t, b, i, INPUTS + k, SEEN - OTHERS + k);
+    }
+}
+
+static int put_text(struct training *t, const struct t3d_batch *b, int i, struct t3d_err *err)
+{
+    uint64_t position = (uint64_t)b->step * (uint64_t)b->n + (uint64_t)i;
+    struct t3d_rng r = t3d_rng_for(t->c->data.seed, "text", position);
+    int n = t->size.text_tokens, dropped = t3d_rng_uniform(&r) < DROPPED;
+    int32_t *ids = (int32_t *)t3d_graph_data(t->g, t->step.m.ids) + i * n,
+            *seen = (int32_t *)t3d_graph_data(t->g, t->step.m.seen) +
+                    i * (n + t3d_generator_tokens(&t->size));
+    int s = t3d_vocabulary_put(t->tokenizer, dropped ? NULL : b->caption[i].text,
+                               b->caption[i].size, n, ids, seen, NULL, &t->arena, err);
+
+    t3d_arena_reset(&t->arena);
+    return s;
+}
+
+static int fill(void *ctx, int64_t micro, struct t3d_err *err)
+{
+    struct training *t = ctx;
+    const struct t3d_batch *b;
+    double begin = t3d_clock_s();
+    int r;
+
+    if (micro != t->next)
+        t3d_loader_seek(t->train, micro);
+    t->next = micro + 1;
+    r = t3d_loader_next(t->train, &b, err);
+    t->stall_s += t3d_clock_s() - begin;
+    if (r < 0)
+        return r;
+#pragma omp parallel for num_threads(t->c->threads)
+    for (int i = 0; i < b->n; i++)
+        put_sample(t, b, i);
+    for (int i = 0; i < b->n && r == T3D_OK; i++)
+        r = put_text(t, b, i, err);
+    return r;
+}
+
+static void describe(void *ctx, cJSON *line)
+{
+    struct training *t = ctx;
+    double error = (double)*(t3d_real *)t3d_graph_data(t->g, t->step.picture);
+
+    t3d_json_set_num(line, "psnr", -10 * log10(error));
+    t3d_json_set_num(line, "loader_stall_s", t->stall_s);
+    t->stall_s = 0;
+}
+
+/* --- the run --------------------------------------------------------------------------------- */
+
+static int open_data(struct training *t, struct t3d_err *err)
+{
+    struct t3d_loader_config data = t->c->data;
+
+    data.resolution = (uint32_t)t->size.side;
+    data.view_set = "ring16+4";
+    data.views = READ;
+    data.view = t3d_generator_view;
+    data.fixed = INPUTS;
+    data.need_captions = 1;
+    return t3d_loader_open(&t->train, &data, err);
+}
+
+static int open_vocabulary(struct training *t, struct t3d_err *err)
+{
+    int r = t3d_vocabulary_open(&t->tokenizer, t->c->trainer.dir, t->train, t->size.vocab, err);
+
+    if (r == T3D_OK)
+        t->size.vocab = (int)t3d_clip_tokenizer_size(t->tokenizer);
+    return r;
+}
+
+/* The set's cameras, and where in the four input views the network's pixels are. */
+static int lay_out(struct training *t, struct t3d_err *err)
+{
+    int n = t3d_generator_gaussians(&t->size), side = t->size.side;
+    struct t3d_view_set set;
+    int r = t3d_view_set_load(&set, "ring16+4", &t->arena, err);
+
+    if (r < 0)
+        return r;
+    t->camera = calloc(set.n, sizeof *t->camera);
+    t->pixel = calloc((size_t)n, sizeof *t->pixel);
+    if (!t->camera || !t->pixel)
+        return t3d_err_nomem(err, "the cameras");
+    for (size_t i = 0; i < set.n; i++)
+        t3d_splat_camera(t->camera[i], &set.camera[i], side, side);
+    for (int i = 0; i < n; i++) {
+        struct t3d_generator_pixel p = t3d_generator_pixel(&t->size, i);
+
+        t->pixel[i] = (p.view * side + p.y) * side + p.x;
+    }
+    return T3D_OK;
+}
+
+static int build(struct training *t, struct t3d_err *err)
+{
+    struct t3d_plan plan = {0};
+    int r;
+
+    t->g = t3d_graph_new(T3D_CPU, t->c->threads);
+    if (!t->g)
+        return t3d_err_nomem(err, "the model");
+    t->step = t3d_generator_step_build(t->g, &t->size, t->batch);
+    plan.loss = t->step.loss;
+    r = t3d_graph_build(t->g, &plan, err);
+    if (r == T3D_OK)
+        r = t3d_generator_prepare(t->g, &t->step.m, &t->size, t->batch, err);
+    if (r == T3D_OK)
+        t3d_generator_init(t->g, t->c->data.seed);
+    return r;
+}
+
+static int save(struct training *t, struct t3d_err *err)
+{
+    const char *dir = t->c->trainer.dir;
+    int r = t3d_model_write_json(
+        dir, "config.json", t3d_generator_json(&t->size, t3d_clip_tokenizer_hash(t->tokenizer)),
+        err);
+
+    return r == T3D_OK ? t3d_model_write_weights(dir, t->g, t->c->type, NULL, 0, err) : r;
+}
+
+static int train(struct training *t, struct t3d_generator_train_result *result, struct t3d_err *err)
+{
+    static const struct t3d_trainer_ops ops = {.fill = fill, .describe = describe};
+    struct t3d_trainer_config c = t->c->trainer;
+    cJSON *settings = cJSON_Duplicate(t->c->settings, 1);
+    char *text;
+    int r;
+
+    t3d_json_set_str(settings, "data", t3d_loader_hash(t->train));
+    t3d_json_set_str(settings, "tokenizer", t3d_clip_tokenizer_hash(t->tokenizer));
+    text = settings ? t3d_json_text(settings, 1) : NULL;
+    cJSON_Delete(settings);
+    if (!text)
+        return t3d_err_nomem(err, "the settings");
+    c.settings = text;
+    c.samples = (double)t->batch * c.accumulate;
+    c.stage = "train";
+    r = t3d_trainer_run(&c, &ops, t, t->g, t->step.loss, &result->trainer, err);
+    free(text);
+    return r == T3D_OK && !result->trainer.stop ? save(t, err) : r;
+}
+
+int t3d_generator_train(const struct t3d_generator_train_config *c,
+                        struct t3d_generator_train_result *result, struct t3d_err *err)
+{
+    struct training t = {.c = c, .size = c->size, .batch = c->data.batch, .next = -1};
+    int r = open_data(&t, err);
+
+    memset(result, 0, sizeof *result);
+    if (r == T3D_OK)
+        r = open_vocabulary(&t, err);
+    if (r == T3D_OK)
+        r = lay_out(&t, err);
+    if (r == T3D_OK)
+        r = build(&t, err);
+    if (r == T3D_OK)
+        r = train(&t, result, err);
+    if (t.train) {
+        result->samples = t3d_loader_samples(t.train);
+        result->groups = t3d_loader_groups(t.train);
+        result->unreadable = t3d_loader_skipped(t.train, &result->why);
+    }
+    result->params = t3d_generator_params(&t.size);
+    t3d_graph_free(t.g);
+    t3d_clip_tokenizer_free(t.tokenizer);
+    t3d_loader_close(t.train);
+    t3d_arena_free(&t.arena);
+    free(t.camera);
+    free(t.pixel);
+    return r;
+}

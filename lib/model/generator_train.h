@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* model/generator_train.h -- train a generator on rendered views and captions of a workspace.
+ *
+ * A sample's four input views are mixed with noise at a time t, logit-normal(-0.4, 1); the
+ * Gaussians that come out are drawn from two of these cameras and two others of the set, and
+ * compared over white. The weight is that of the velocity, 1 / (1 - t)^2, at most 10. One text in
+ * ten is dropped, for guidance. */
+#ifndef T3D_MODEL_GENERATOR_TRAIN_H
+#define T3D_MODEL_GENERATOR_TRAIN_H
+
+#include "model/generator_step.h"
+#include "model/loader.h"
+#include "model/trainer.h"
+
+struct t3d_generator_train_config {
+    struct t3d_generator_config size;  /* vocab: most entries of the vocabulary to make */
+    struct t3d_loader_config data;     /* split "train", batch, seed; the rest is set here */
+    struct t3d_trainer_config trainer; /* dir; settings, samples and stage are set here */
+    cJSON *settings;                   /* what else decides the result; the caller's */
+    enum t3d_tensor_type type;         /* of model.safetensors */
+    int threads;
+};
+
+struct t3d_generator_train_result {
+    struct t3d_trainer_result trainer;
+    size_t samples, groups;
+    uint64_t unreadable; /* samples passed over, and what was wrong with the last */
+    struct t3d_err why;
+    int64_t params;
+};
+
+/* Makes or resumes the run in trainer.dir; when all steps are done the folder is what
+ * model/sampler.h opens. */
+int t3d_generator_train(const struct t3d_generator_train_config *c,
+                        struct t3d_generator_train_result *result,
+                        struct t3d_err *err) T3D_MUST_CHECK;
+
+#endif

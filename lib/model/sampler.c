@@ -1,0 +1,265 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "model/sampler.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/arena.h"
+
+#include "base/file.h"
+#include "base/hash.h"
+#include "base/json.h"
+#include "base/rng.h"
+#include "base/tool.h"
+#include "draw/splat.h"
+#include "model/file.h"
+#include "model/vocabulary.h"
+#include "num/ops.h"
+
+enum { VIEWS = T3D_GENERATOR_VIEWS, DEFAULT_STEPS = 4, MAX_CONFIG = 1 << 20 };
+
+#define DEFAULT_GUIDANCE 2.0
+
+struct t3d_sampler {
+    struct t3d_sampler_options o;
+    struct t3d_generator_config config;
+    struct t3d_clip_tokenizer *tokenizer;
+    struct t3d_graph *g;
+    struct t3d_generator m;
+    struct t3d_ref cameras, picture; /* (rows, 4, S, S, 3) over white */
+    struct t3d_arena arena;          /* of one text */
+    float *z;                        /* (batch, gaussians, 3) */
+    int32_t *pixel;                  /* (gaussians) place in picture, of a row */
+    int rows;                        /* of the graph: with a text, then without */
+    char hash[T3D_SHA256_HEX];
+};
+
+/* --- open ------------------------------------------------------------------------------------ */
+
+static int read_config(struct t3d_sampler *s, const char *dir, struct t3d_err *err)
+{
+    char *path = t3d_path_join(&s->arena, dir, "config.json");
+    cJSON *json = NULL;
+    int r = path ? t3d_json_read(&json, path, MAX_CONFIG, err) : t3d_err_nomem(err, dir);
+
+    if (r == T3D_OK)
+        r = t3d_generator_from_json(&s->config, json, err);
+    if (r == T3D_OK)
+        r = t3d_clip_tokenizer_open(&s->tokenizer, dir, err);
+    if (r == T3D_OK && ((int)t3d_clip_tokenizer_size(s->tokenizer) != s->config.vocab ||
+                        strcmp(t3d_clip_tokenizer_hash(s->tokenizer),
+                               t3d_json_str(json, "tokenizer_sha256", "")) != 0))
+        r = t3d_err_set(err, T3D_SKIP, "bad-tokenizer",
+                        "%s: vocab.json and merges.txt are not those that the model was trained "
+                        "with",
+                        dir);
+    cJSON_Delete(json);
+    return r < 0 ? t3d_err_prefix(err, "%s", dir) : r;
+}
+
+static int build(struct t3d_sampler *s, struct t3d_err *err)
+{
+    const struct t3d_splat splat = {.width = s->config.side, .height = s->config.side};
+    struct t3d_plan plan = {.loss = T3D_NONE};
+    struct t3d_ref drawn;
+
+    s->g = t3d_graph_new(T3D_CPU, s->o.threads);
+    if (!s->g)
+        return t3d_err_nomem(err, "the model");
+    s->m = t3d_generator_build(s->g, &s->config, s->rows);
+    s->cameras = t3d_graph_input(s->g, "cameras", T3D_SHAPE(s->rows, VIEWS, T3D_SPLAT_CAMERA));
+    t3d_graph_scope(s->g, "splat");
+    drawn = t3d_splat(s->g, s->m.xyz, s->m.log_scale, s->m.quaternion, s->m.opacity, s->m.rgb,
+                      s->cameras, &splat);
+    s->picture = t3d_sub(s->g, t3d_linear(s->g, drawn, 1, 1), t3d_graph_output(drawn, 1));
+    t3d_graph_keep(s->g, s->picture);
+    return t3d_graph_build(s->g, &plan, err);
+}
+
+static int lay_out(struct t3d_sampler *s, struct t3d_err *err)
+{
+    int n = t3d_generator_gaussians(&s->config), side = s->config.side;
+    t3d_real(*camera)[T3D_SPLAT_CAMERA] = t3d_graph_data(s->g, s->cameras);
+    struct t3d_view_set set;
+    int r = t3d_generator_prepare(s->g, &s->m, &s->config, s->rows, err);
+
+    if (r == T3D_OK)
+        r = t3d_view_set_load(&set, "ring16+4", &s->arena, err);
+    if (r < 0)
+        return r;
+    for (int i = 0; i < s->rows * VIEWS; i++)
+        t3d_splat_camera(camera[i], &set.camera[t3d_generator_view[i % VIEWS]], side, side);
+    s->z = calloc((size_t)s->o.batch * (size_t)n * 3, sizeof *s->z);
+    s->pixel = calloc((size_t)n, sizeof *s->pixel);
+    if (!s->z || !s->pixel)
+        return t3d_err_nomem(err, "the noise");
+    for (int i = 0; i < n; i++) {
+        struct t3d_generator_pixel p = t3d_generator_pixel(&s->config, i);
+
+        s->pixel[i] = (p.view * side + p.y) * side + p.x;
+    }
+    return T3D_OK;
+}
+
+int t3d_sampler_open(struct t3d_sampler **out, const char *dir, const struct t3d_sampler_options *o,
+                     struct t3d_err *err)
+{
+    struct t3d_sampler *s = calloc(1, sizeof *s);
+    int r;
+
+    if (!s)
+        return t3d_err_nomem(err, "the sampler");
+    s->o = *o;
+    s->o.threads = o->threads > 0 ? o->threads : t3d_cpu_count();
+    s->o.batch = o->batch > 0 ? o->batch : 1;
+    s->o.steps = o->steps > 0 ? o->steps : DEFAULT_STEPS;
+    s->o.guidance = o->guidance > 0 ? o->guidance : DEFAULT_GUIDANCE;
+    s->rows = s->o.guidance == 1 ? s->o.batch : 2 * s->o.batch;
+    r = read_config(s, dir, err);
+    if (r == T3D_OK)
+        r = build(s, err);
+    if (r == T3D_OK)
+        r = t3d_model_read_weights(dir, s->g, s->hash, err);
+    if (r == T3D_OK)
+        r = lay_out(s, err);
+    t3d_arena_reset(&s->arena);
+    if (r < 0)
+        t3d_sampler_close(s);
+    else
+        *out = s;
+    return r;
+}
+
+void t3d_sampler_close(struct t3d_sampler *s)
+{
+    if (!s)
+        return;
+    t3d_graph_free(s->g);
+    t3d_clip_tokenizer_free(s->tokenizer);
+    t3d_arena_free(&s->arena);
+    free(s->z);
+    free(s->pixel);
+    free(s);
+}
+
+const struct t3d_generator_config *t3d_sampler_config(const struct t3d_sampler *s)
+{
+    return &s->config;
+}
+
+const char *t3d_sampler_hash(const struct t3d_sampler *s)
+{
+    return s->hash;
+}
+
+/* --- run ------------------------------------------------------------------------------------- */
+
+/* The text of a row; NULL = none. */
+static int put_text(struct t3d_sampler *s, int row, const char *prompt, int *cut,
+                    struct t3d_err *err)
+{
+    int n = s->config.text_tokens, r;
+    int32_t *ids = (int32_t *)t3d_graph_data(s->g, s->m.ids) + row * n,
+            *seen = (int32_t *)t3d_graph_data(s->g, s->m.seen) +
+                    row * (n + t3d_generator_tokens(&s->config));
+
+    r = t3d_vocabulary_put(s->tokenizer, prompt, prompt ? strlen(prompt) : 0, n, ids, seen, cut,
+                           &s->arena, err);
+    t3d_arena_reset(&s->arena);
+    return r;
+}
+
+/* Rows beyond the n objects repeat the first: every row has valid input. */
+static int put_texts(struct t3d_sampler *s, const struct t3d_sample *sample, int n, int *cut,
+                     struct t3d_err *err)
+{
+    int r = T3D_OK;
+
+    for (int i = 0; i < s->o.batch && r == T3D_OK; i++) {
+        int was_cut;
+
+        r = put_text(s, i, sample[i < n ? i : 0].prompt, &was_cut, err);
+        if (r == T3D_OK && s->rows > s->o.batch)
+            r = put_text(s, s->o.batch + i, NULL, NULL, err);
+        if (cut && i < n)
+            cut[i] = was_cut;
+    }
+    return r;
+}
+
+static void put_noise(struct t3d_sampler *s, const struct t3d_sample *sample, int n)
+{
+    size_t row = 3 * (size_t)t3d_generator_gaussians(&s->config);
+
+    for (int i = 0; i < s->o.batch; i++) {
+        struct t3d_rng r = t3d_rng_for(sample[i < n ? i : 0].seed, "generate", 0);
+
+        for (size_t k = 0; k < row; k++)
+            s->z[(size_t)i * row + k] = (float)t3d_rng_normal(&r);
+    }
+}
+
+static void put_state(struct t3d_sampler *s, double time)
+{
+    size_t row = 3 * (size_t)t3d_generator_gaussians(&s->config), n = (size_t)s->o.batch * row;
+    t3d_real *noisy = t3d_graph_data(s->g, s->m.noisy), *t = t3d_graph_data(s->g, s->m.time);
+
+    memcpy(noisy, s->z, n * sizeof *noisy);
+    if (s->rows > s->o.batch)
+        memcpy(noisy + n, s->z, n * sizeof *noisy);
+    for (int i = 0; i < s->rows; i++)
+        t[i] = (t3d_real)time;
+}
+
+/* z += (x - z) dt / (1 - t) */
+static void advance(struct t3d_sampler *s, double time, double next)
+{
+    int n = t3d_generator_gaussians(&s->config);
+    const t3d_real *picture = t3d_graph_data(s->g, s->picture);
+    float step = (float)((next - time) / (1 - time)), w = (float)s->o.guidance;
+
+    for (int i = 0; i < s->o.batch; i++) {
+        const t3d_real *with = picture + (size_t)i * (size_t)n * 3,
+                       *without = picture + (size_t)(s->rows - s->o.batch + i) * (size_t)n * 3;
+        float *z = s->z + (size_t)i * (size_t)n * 3;
+
+        for (int k = 0; k < n; k++)
+            for (int c = 0; c < 3; c++) {
+                size_t at = 3 * (size_t)s->pixel[k] + (size_t)c;
+                float x = (float)(without[at] + w * (with[at] - without[at]));
+
+                z[3 * k + c] += step * (2 * x - 1 - z[3 * k + c]);
+            }
+    }
+}
+
+int t3d_sampler_run(struct t3d_sampler *s, const struct t3d_sample *sample, int n, int *cut,
+                    struct t3d_err *err)
+{
+    int r = put_texts(s, sample, n, cut, err);
+
+    put_noise(s, sample, n);
+    for (int i = 0; i < s->o.steps && r == T3D_OK; i++) {
+        double time = (double)i / s->o.steps;
+
+        put_state(s, time);
+        r = t3d_graph_forward(s->g, err);
+        if (r == T3D_OK && i + 1 < s->o.steps)
+            advance(s, time, (double)(i + 1) / s->o.steps);
+    }
+    return r;
+}
+
+void t3d_sampler_gaussians(const struct t3d_sampler *s, int i, struct t3d_gaussians *g)
+{
+    size_t n = (size_t)t3d_generator_gaussians(&s->config), at = (size_t)i * n;
+
+    *g = (struct t3d_gaussians){
+        .n = n,
+        .xyz = (const float *)t3d_graph_data(s->g, s->m.xyz) + 3 * at,
+        .log_scale = (const float *)t3d_graph_data(s->g, s->m.log_scale) + 3 * at,
+        .quaternion = (const float *)t3d_graph_data(s->g, s->m.quaternion) + 4 * at,
+        .opacity = (const float *)t3d_graph_data(s->g, s->m.opacity) + at,
+        .rgb = (const float *)t3d_graph_data(s->g, s->m.rgb) + 3 * at};
+}

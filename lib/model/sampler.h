@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* model/sampler.h -- objects from texts with a trained generator.
+ *
+ *     r = t3d_sampler_open(&s, "runs/turbo3d-nano", &(struct t3d_sampler_options){.threads = 2},
+ *                          err);
+ *     r = t3d_sampler_run(s, &(struct t3d_sample){"a red cube", .seed = 1}, 1, err);
+ *     ... t3d_sampler_gaussians(s, 0, &g) ...
+ *     t3d_sampler_close(s);
+ *
+ * From noise at t = 0, Euler steps of the flow: z += (x - z) dt / (1 - t), where x is what the four
+ * cameras see of the Gaussians; with guidance x = x_null + scale (x_text - x_null) (Ho and
+ * Salimans, "Classifier-Free Diffusion Guidance", 2022). What comes out are the Gaussians of the
+ * last step. An object depends on its prompt, its seed, the steps and the guidance alone: not on
+ * the others of the call, nor on threads. */
+#ifndef T3D_MODEL_SAMPLER_H
+#define T3D_MODEL_SAMPLER_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "geom/gaussians.h"
+#include "model/generator.h"
+
+struct t3d_sampler;
+
+struct t3d_sampler_options {
+    int threads;     /* 0 = all */
+    int batch;       /* objects at once; 0 = 1 */
+    int steps;       /* 0 = 4 */
+    double guidance; /* 0 = 2; 1 = none, and half the work */
+};
+
+struct t3d_sample {
+    const char *prompt; /* any text; one longer than the model takes is cut */
+    uint64_t seed;
+};
+
+/* dir: what training left: config.json, model.safetensors, vocab.json, merges.txt. T3D_SKIP
+ * "missing-file", "bad-config", "bad-weights", "bad-tokenizer" (also when it is not the one that
+ * the model was trained with). */
+int t3d_sampler_open(struct t3d_sampler **out, const char *dir, const struct t3d_sampler_options *o,
+                     struct t3d_err *err) T3D_MUST_CHECK;
+void t3d_sampler_close(struct t3d_sampler *s);
+
+const struct t3d_generator_config *t3d_sampler_config(const struct t3d_sampler *s);
+const char *t3d_sampler_hash(const struct t3d_sampler *s); /* SHA-256 of the weights, hex */
+
+/* n <= options.batch objects. cut, when not NULL, (n): was the prompt too long. */
+int t3d_sampler_run(struct t3d_sampler *s, const struct t3d_sample *sample, int n, int *cut,
+                    struct t3d_err *err) T3D_MUST_CHECK;
+/* Object i of the last run; borrowed until the next one. */
+void t3d_sampler_gaussians(const struct t3d_sampler *s, int i, struct t3d_gaussians *g);
+
+#endif

@@ -1,0 +1,57 @@
+#!/bin/sh
+# SPDX-License-Identifier: Apache-2.0
+# A generator trained for a moment; what it makes is judged by form, not by beauty.
+. "$T3D_SOURCE/tests/lib.sh"
+export OMP_WAIT_POLICY=passive # tests share the machine
+
+export T3D_WORKSPACE="$PWD/ws"
+t3d fetch primitives --world core --count 12 --seed 3 2>/dev/null
+t3d filter 2>/dev/null
+t3d render --resolution 32 2>/dev/null
+t3d splits --train 1 --val 0 --test 0 2>/dev/null
+expect_status 0 'a run of a few steps' t3d train --model turbo3d --run tiny --steps 3 \
+	--schedule-steps 3 --batch-size 2 --validate-every 0 --progress none
+run=$T3D_WORKSPACE/runs/tiny
+is "$(jq -s 'map(select(.loss)) | length' <"$run/log.ndjson")" 3 'a line of the log for each step'
+is "$(jq -r .size <"$run/config.json")" nano 'config.json names the size'
+
+expect_status 0 'an object as .ply' \
+	t3d generate 'a red cube on a blue cylinder' --checkpoint "$run" -o one.ply
+like "$(head -c 600 one.ply | strings)" 'comment prompt: a red cube on a blue cylinder' \
+	'the prompt is in the file'
+expect_status 0 'the same once more' \
+	t3d generate 'a red cube on a blue cylinder' --checkpoint "$run" -o two.ply -j 1
+ok "$(cmp -s one.ply two.ply; echo $?)" 'the same bytes for any number of threads'
+printf '%s\n' 'a green torus' 'a red cube on a blue cylinder' '' 'a yellow cone' >prompts
+expect_status 0 'prompts from a file into a folder' \
+	t3d generate --prompts prompts --checkpoint "$run" -o many
+is "$(ls many)" "$(printf '000000.ply\n000001.ply\n000002.ply')" 'a file for each prompt'
+ok "$(cmp -s one.ply many/000001.ply; echo $?)" 'an object does not depend on its company'
+expect_status 0 'another seed' \
+	t3d generate 'a red cube on a blue cylinder' --checkpoint "$run" -o other.ply --seed 5
+ok "$(! cmp -s one.ply other.ply; echo $?)" 'gives another object'
+for f in x.splat x.glb x.png; do
+	expect_status 0 "an object as $f" t3d generate 'a cone' --checkpoint "$run" -o $f
+done
+is "$(($(wc -c <x.splat) % 32))" 0 'a .splat has 32 bytes a Gaussian'
+is "$(head -c 4 x.glb)" glTF 'a .glb is one'
+expect_status 0 'views in a folder' t3d generate 'a cone' --checkpoint "$run" -o v/ \
+	--format views --resolution 64
+is "$(find v -name '*.png' | wc -l)" 20 'a picture for each of the twenty cameras'
+printf '{"uid":"x1","prompt":"a cube","seed":3}\n' | t3d generate - --checkpoint "$run" -o r >out
+is "$(jq -r '.uid + " " + .path' <out)" 'x1 r/x1.ply' 'a record in, a record out'
+
+expect_status 2 'no prompt' t3d generate --checkpoint "$run" -o x.ply
+expect_status 2 'no output' t3d generate x --checkpoint "$run"
+expect_status 2 'an unknown ending' t3d generate x --checkpoint "$run" -o x.stl
+expect_status 2 'a uid that leads elsewhere' \
+	sh -c "echo '{\"uid\":\"../x\",\"prompt\":\"y\"}' | t3d generate - --checkpoint $run -o r"
+expect_status 2 'no such model' t3d generate x --checkpoint no-such-model -o x.ply
+cp -r "$run" broken
+head -c 1000 "$run/model.safetensors" >broken/model.safetensors
+expect_status 1 'truncated weights' t3d generate x --checkpoint ./broken -o x.ply
+cp "$run/model.safetensors" broken
+sed 's/"width": *256/"width":128/' "$run/config.json" >broken/config.json
+expect_status 1 'weights of another size' t3d generate x --checkpoint ./broken -o x.ply
+like "$err" 'has another shape than config.json says' 'the tensor is named'
+done_testing
