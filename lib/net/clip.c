@@ -7,6 +7,9 @@
 #include "base/file.h"
 #include "base/json.h"
 #include "net/clip_impl.h"
+#include "net/tokenize_clip_impl.h"
+
+enum { MAX_BATCH = 1024 };
 
 /* --- opening -------------------------------------------------------------------------------- */
 
@@ -62,7 +65,7 @@ static int64_t batch_for(const struct t3di_clip_config *c, int asked)
     int64_t n = 1;
 
     if (asked)
-        return asked;
+        return T3D_MIN(asked, MAX_BATCH);
     while (n < 64 && 2 * n * c->image.tokens <= 2400)
         n *= 2;
     return n;
@@ -199,6 +202,40 @@ static int tokenize(const struct t3d_encoder *e, struct t3d_tokens *out, const c
     return t3d_clip_tokenize(out, c->tokenizer, text, size, (size_t)c->config.text.tokens, a, err);
 }
 
+/* Bytes of the symbol, "_" behind the last of a word; returns how many. A file may have made a
+ * symbol of itself: depth ends that. */
+static size_t spell(const struct t3d_clip_tokenizer *t, uint32_t id, char *to, size_t room,
+                    int depth)
+{
+    size_t n;
+
+    for (unsigned k = 0; k < 2; k++)
+        for (unsigned b = 0; b < 256; b++)
+            if (t->byte[k][b] == id && room > k) {
+                to[0] = (char)b;
+                to[k] = k ? '_' : (char)b;
+                return 1 + k;
+            }
+    for (size_t i = 0; i <= t->merge_mask && depth < 64; i++)
+        if (t->merge[i].rank != T3DI_NO_MERGE && t->merge[i].id == id) {
+            n = spell(t, t->merge[i].left, to, room, depth + 1);
+            return n + spell(t, t->merge[i].right, to + n, room - n, depth + 1);
+        }
+    return 0;
+}
+
+static const char *piece(const struct t3d_encoder *e, uint32_t id, char *buf, size_t n)
+{
+    const struct t3di_clip *c = e->state;
+
+    if (id == t3d_clip_tokenizer_start(c->tokenizer))
+        return "(start)";
+    if (id == t3d_clip_tokenizer_end(c->tokenizer))
+        return "(end)";
+    buf[spell(c->tokenizer, id, buf, n - 1, 0)] = 0;
+    return buf;
+}
+
 /* A text of the call, in the order of work. */
 struct item {
     const struct t3d_tokens *t;
@@ -256,7 +293,7 @@ static int64_t texts_for(int64_t length, int asked)
     int64_t n = 1;
 
     if (asked)
-        return asked;
+        return T3D_MIN(asked, MAX_BATCH);
     while (n < 64 && n * length < 512)
         n *= 2;
     return n;
@@ -350,4 +387,5 @@ const struct t3di_encoder_family t3di_clip_family = {.name = "clip",
                                                      .picture = picture,
                                                      .images = images,
                                                      .tokenize = tokenize,
-                                                     .texts = texts};
+                                                     .texts = texts,
+                                                     .piece = piece};

@@ -28,6 +28,7 @@ struct loader {
     const struct t3di_clip_tower *tower;
     struct t3di_clip_weights *to;
     struct names names;
+    int no_memory;
 };
 
 /* weight and bias of a part of block i. */
@@ -93,6 +94,7 @@ static const float *take_transposed(struct loader *l, int64_t rows, int64_t colu
     const float *p = t3di_weights_take(l->w, T3D_SHAPE(rows, columns), "%s%s", prefix, name);
     float *q = p ? t3d_alloc_raw(&l->w->arena, (size_t)(rows * columns), sizeof *q) : NULL;
 
+    l->no_memory |= p && !q;
     for (int64_t i = 0; q && i < rows; i++)
         for (int64_t j = 0; j < columns; j++)
             q[j * rows + i] = p[i * columns + j];
@@ -106,6 +108,7 @@ static const float *first_tokens(struct loader *l, const float *class, const flo
     float *p =
         class && position ? t3d_alloc_raw(&l->w->arena, (size_t)n, (size_t)d * sizeof *p) : NULL;
 
+    l->no_memory |= class && position && !p;
     for (int64_t i = 0; p && i < n; i++)
         for (int64_t k = 0; k < d; k++)
             p[i * d + k] = class[k] + position[k];
@@ -243,5 +246,7 @@ int t3di_clip_load(struct t3di_clip *clip, const char *dir, int threads, struct 
         r = refuse_others(l.w, err);
     if (r == T3D_OK)
         r = load_towers(&l, err);
-    return r < 0 ? r : t3di_weights_finish(l.w, is_known_extra, err);
+    if (r == T3D_OK)
+        r = t3di_weights_finish(l.w, is_known_extra, err);
+    return r == T3D_OK && l.no_memory ? t3d_err_nomem(err, l.w->path) : r;
 }

@@ -8,6 +8,7 @@
 #include <cmocka.h>
 
 #include <math.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -500,6 +501,8 @@ static void texts_go_all_the_way(void **state)
     assert_non_null(strstr(explained, "quick_gelu"));
     assert_non_null(strstr(explained, "eos_token_id is 2"));
     assert_non_null(strstr(explained, "tokens: "));
+    assert_non_null(strstr(explained, "(start)"));
+    assert_non_null(strstr(explained, "red_"));
     t3d_encoder_free(e);
     edit("config.json", "text_config.eos_token_id", "7");
     refused("bad-config", "eos_token_id");
