@@ -3,6 +3,7 @@
  * stage, or of lists and files that are named. */
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/file.h"
 #include "base/hash.h"
@@ -36,7 +37,7 @@ static const struct t3d_opt opts[] = {
     {'o', "output", T3D_OPT_STRING, offsetof(struct conf, output), "DIR-or-.npy", NULL, NULL,
      "where the rows go; else embeddings/<model> in the workspace"},
     {0, "tokens", T3D_OPT_BOOL, offsetof(struct conf, tokens), NULL, "no", NULL,
-     "also the features of every token: tokens.npy, for train"},
+     "also the features of every token: tokens.npy, for train; where they are they are kept up"},
     {0, "inputs", T3D_OPT_WORDS, offsetof(struct conf, inputs), "LIST", NULL, "texts views",
      "what of each object; else all that the model takes"},
     {0, "view-set", T3D_OPT_STRING, offsetof(struct conf, view_set), "NAME", NULL, NULL,
@@ -80,6 +81,16 @@ static int wanted(const struct conf *c, const char *word)
     return c->inputs.n == 0;
 }
 
+/* Token features that are there are kept up with the captions, unless --no-tokens was given. */
+static int want_tokens(struct embed *x, const struct t3d_embed_stage *s)
+{
+    char *there = t3d_path_join(&x->arena, s->dir, "tokens.npy");
+
+    if (!s->texts || t3d_opt_given(&x->conf->common, "tokens"))
+        return x->conf->tokens;
+    return there && access(there, F_OK) == 0;
+}
+
 static int choose_inputs(struct embed *x, struct t3d_embed_stage *s, struct t3d_err *err)
 {
     const struct conf *c = x->conf;
@@ -92,6 +103,7 @@ static int choose_inputs(struct embed *x, struct t3d_embed_stage *s, struct t3d_
     if (c->tokens && !s->texts)
         return t3d_err_set(err, T3D_USAGE, "usage",
                            "--tokens: there are no texts, or model '%s' takes none", x->model);
+    s->tokens = want_tokens(x, s);
     if (!s->views)
         return T3D_OK;
     return t3d_renders_choose(&s->renders, &s->renders_dir, c->common.workspace, &wish, &x->arena,
@@ -103,7 +115,6 @@ static int embed_workspace(struct embed *x, struct t3d_err *err)
     const struct conf *c = x->conf;
     struct t3d_embed_stage s = {.model = x->model,
                                 .output = c->output,
-                                .tokens = c->tokens,
                                 .half = strcmp(c->precision, "f16") == 0,
                                 .batch = c->batch};
     struct t3d_stage_summary summary = {0};

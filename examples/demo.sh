@@ -17,6 +17,8 @@ step fetch primitives --count 120
 step filter --min-polygons 12 --remove-broken-meshes
 step render --resolution 256 --sheet "$work/sheet.png"
 step filter --views --min-coverage 0.005
+step embed
+step search 'a red sphere' 'an orange cylinder on a green sphere' 'a blue cube on an orange torus' 'a red cube' --top 6 --cell 96 --sheet "$work/search.png"
 step splits --train .8 --val .1 --test .1
 step status
-printf '\nThe contact sheet: %s\nThe shards:        %s\n' "$PWD/$work/sheet.png" "$PWD/$work/renders/"
+printf '\nThe contact sheet: %s\nWhat texts find:   %s\nThe shards:        %s\n' "$PWD/$work/sheet.png" "$PWD/$work/search.png" "$PWD/$work/renders/"

@@ -186,8 +186,10 @@ static int fill(struct t3d_manifest *m, cJSON *out, struct t3d_err *err)
         r = add_stages(m, out, err);
     if (!bytes || t3d_json_set(out, "bytes", bytes))
         return r < 0 ? r : t3d_err_nomem(err, "the status");
-    if (r == T3D_OK && (t3d_json_set_num(bytes, "objects", folder_bytes(m->workspace, "objects")) ||
-                        t3d_json_set_num(bytes, "renders", folder_bytes(m->workspace, "renders"))))
+    if (r == T3D_OK &&
+        (t3d_json_set_num(bytes, "objects", folder_bytes(m->workspace, "objects")) ||
+         t3d_json_set_num(bytes, "renders", folder_bytes(m->workspace, "renders")) ||
+         t3d_json_set_num(bytes, "embeddings", folder_bytes(m->workspace, "embeddings"))))
         r = t3d_err_nomem(err, "the status");
     return r;
 }

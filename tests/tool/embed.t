@@ -111,6 +111,10 @@ t3d embed --redo 2>err
 like "$(cat err)" '0 ok, ' 'filter --views binds once it has run'
 t3d filter --views -q
 
+t3d embed -q --tokens
+t3d embed -q
+is "$(jq -r .caption $e/tokens.ndjson)" "$(jq -r .caption $e/texts.ndjson)" 'tokens that are there are kept up'
+t3d embed -q --no-tokens
 t3d manifest list | head -3 | t3d embed - -q -o three | jq -r .uid >uids
 is "$(cat uids)" "$(t3d manifest list | head -3 | jq -r .uid)" 'records pass through'
 is "$(rows three/objects.npy)" 3 'and only they are done'
