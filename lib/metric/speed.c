@@ -14,8 +14,9 @@
 
 enum { GENERATED = 32 };
 
-const char t3d_speed_names[] = "read import render png shards manifest num embed embed-t5 splat "
-                               "splat-small splat-batch";
+const char t3d_speed_names[] =
+    "read import render png shards manifest fetch num embed embed-t5 splat "
+    "splat-small splat-batch";
 
 const struct t3d_speed_stage t3d_speed_stages[] = {{"read", t3di_speed_read},
                                                    {"import", t3di_speed_import},
@@ -23,6 +24,7 @@ const struct t3d_speed_stage t3d_speed_stages[] = {{"read", t3di_speed_read},
                                                    {"png", t3di_speed_png},
                                                    {"shards", t3di_speed_shards},
                                                    {"manifest", t3di_speed_manifest},
+                                                   {"fetch", t3di_speed_fetch},
                                                    {"num", t3di_speed_num},
                                                    {"embed", t3di_speed_embed},
                                                    {"embed-t5", t3di_speed_t5},
