@@ -157,7 +157,7 @@ $(LIB64): $(LIB64_OBJ) $(B)/list
 $(B)/obj64/%.o: %.c $(B)/flags
 	@mkdir -p $(@D)
 	$(call say,CC)$(CC) $(CPPFLAGS_ALL) -DT3D_REAL_DOUBLE $(CFLAGS_ALL) $(call isa,$<) -MMD -MP -c -o $@ $<
-$(B)/obj/lib/num/cuda/%.o $(B)/obj/tests/cuda/%.o: private CPPFLAGS_ALL += $(CUDA_CPPFLAGS)
+$(B)/obj/lib/num/cuda/%.o $(B)/obj/tests/cuda/%.o $(B)/obj/tests/gpu/%.o: private CPPFLAGS_ALL += $(CUDA_CPPFLAGS)
 EMU_FLAGS := -std=c++17 -O1 -g -fPIE -fno-exceptions -fno-threadsafe-statics -Wall -Wextra -Werror -I. -Ilib \
     -isystem $(CUDA)/include
 EMU_CXX   := $(filter ccache,$(CC)) g++

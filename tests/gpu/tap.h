@@ -14,8 +14,8 @@
 
 static int n_tests, n_failed;
 
-static void report(int ok, const char *fmt, ...) T3D_PRINTF(2, 3);
-static void report(int ok, const char *fmt, ...)
+static inline void report(int ok, const char *fmt, ...) T3D_PRINTF(2, 3);
+static inline void report(int ok, const char *fmt, ...)
 {
     va_list ap;
 
@@ -27,7 +27,7 @@ static void report(int ok, const char *fmt, ...)
     n_failed += !ok;
 }
 
-static void stop(const char *what, const char *why)
+static inline void stop(const char *what, const char *why)
 {
     printf("Bail out! %s: %s\n", what, why);
     exit(1);
@@ -36,7 +36,7 @@ static void stop(const char *what, const char *why)
 static uint64_t state;
 
 /* splitmix64 (Steele, Lea and Flood 2014); in [0, 1). */
-static double uniform(void)
+static inline double uniform(void)
 {
     uint64_t z = state += 0x9e3779b97f4a7c15u;
 
@@ -46,7 +46,7 @@ static double uniform(void)
 }
 
 /* Largest difference relative to the largest number wanted; 1e9 for what is not finite. */
-static double distance(const float *x, const float *want, int64_t n, double least)
+static inline double distance(const float *x, const float *want, int64_t n, double least)
 {
     double scale = least, most = 0;
 

@@ -33,8 +33,8 @@ __device__ static inline float score(const struct t3di_cuda_scores *a, const str
     return a->bias.p ? x + load(a->bias, r->bias + j) : x;
 }
 
-__global__ void attend_kernel(struct t3di_dev p, const float *s, float *log_sum, int write,
-                              struct t3di_cuda_scores a, int size)
+static __global__ void attend_kernel(struct t3di_dev p, const float *s, float *log_sum, int write,
+                                     struct t3di_cuda_scores a, int size)
 {
     struct team t = team_here(size);
     int there = t.row < a.samples * a.heads * a.queries;
@@ -70,8 +70,8 @@ void t3di_cuda_attend(struct t3di_dev p, const float *s, float *log_sum, int wri
                 stream, p, s, log_sum, write, *a, size);
 }
 
-__global__ void attend_grad_kernel(struct t3di_dev ds, struct t3di_dev p, const float *dp,
-                                   struct t3di_cuda_scores a, int size)
+static __global__ void attend_grad_kernel(struct t3di_dev ds, struct t3di_dev p, const float *dp,
+                                          struct t3di_cuda_scores a, int size)
 {
     struct team t = team_here(size);
     int there = t.row < a.samples * a.heads * a.queries;
@@ -94,8 +94,8 @@ void t3di_cuda_attend_grad(struct t3di_dev ds, struct t3di_dev p, const float *d
                 stream, ds, p, dp, *a, size);
 }
 
-__global__ void attend_bias_grad_kernel(struct t3di_dev g, struct t3di_dev ds,
-                                        struct t3di_cuda_scores a)
+static __global__ void attend_bias_grad_kernel(struct t3di_dev g, struct t3di_dev ds,
+                                               struct t3di_cuda_scores a)
 {
     int64_t one = a.heads * a.queries * a.keys, n = a.bias_samples ? one * a.samples : one;
 

@@ -66,8 +66,8 @@ static int walks_by_four(const struct t3di_walk *w)
  */
 
 template <int W>
-__global__ void binary_kernel(int kind, struct t3di_dev y, struct t3di_dev a, struct t3di_dev b,
-                              struct t3di_walk w, int64_t total)
+static __global__ void binary_kernel(int kind, struct t3di_dev y, struct t3di_dev a,
+                                     struct t3di_dev b, struct t3di_walk w, int64_t total)
 {
     int64_t at = ((int64_t)blockIdx.x * THREADS + threadIdx.x) * W;
     int64_t step = (int64_t)gridDim.x * THREADS * W;
@@ -116,7 +116,7 @@ __device__ static inline float term(const struct terms *t, int64_t at)
 }
 
 template <int W>
-__global__ void each_kernel(struct terms t, struct t3di_dev g, int64_t total, int set)
+static __global__ void each_kernel(struct terms t, struct t3di_dev g, int64_t total, int set)
 {
     int64_t at = ((int64_t)blockIdx.x * THREADS + threadIdx.x) * W;
     int64_t step = (int64_t)gridDim.x * THREADS * W;
@@ -190,7 +190,7 @@ static int64_t part_of(const struct split *s, int inner_kept)
 
 /* The operand walks along the last axis: a thread an element, so that a warp reads in one run.
  * to (parts, keeps). */
-__global__ void columns_kernel(struct terms t, struct split s, float *to, int64_t part)
+static __global__ void columns_kernel(struct terms t, struct split s, float *to, int64_t part)
 {
     int64_t k = (int64_t)blockIdx.x * THREADS + threadIdx.x, first = (int64_t)blockIdx.y * part;
     int64_t end = first + part < s.sums ? first + part : s.sums, base;
@@ -205,7 +205,8 @@ __global__ void columns_kernel(struct terms t, struct split s, float *to, int64_
 }
 
 /* The last axis is summed: a warp an element and part. to (keeps, parts). */
-__global__ void rows_kernel(struct terms t, struct split s, float *to, int64_t part, int64_t parts)
+static __global__ void rows_kernel(struct terms t, struct split s, float *to, int64_t part,
+                                   int64_t parts)
 {
     struct team m = team_here(WARP);
     int64_t k = m.row / parts, first = m.row % parts * part;
@@ -224,8 +225,8 @@ __global__ void rows_kernel(struct terms t, struct split s, float *to, int64_t p
 }
 
 /* g (keeps) (+)= the sum of the parts: from (parts, keeps), or (keeps, parts) by a warp each. */
-__global__ void gather_columns(struct t3di_dev g, const float *from, int64_t keeps, int64_t parts,
-                               float scale, int set)
+static __global__ void gather_columns(struct t3di_dev g, const float *from, int64_t keeps,
+                                      int64_t parts, float scale, int set)
 {
     int64_t k = (int64_t)blockIdx.x * THREADS + threadIdx.x;
     float sum = 0;
@@ -238,8 +239,8 @@ __global__ void gather_columns(struct t3di_dev g, const float *from, int64_t kee
     store(g, k, set ? sum : load(g, k) + sum);
 }
 
-__global__ void gather_rows(struct t3di_dev g, const float *from, int64_t keeps, int64_t parts,
-                            float scale, int set)
+static __global__ void gather_rows(struct t3di_dev g, const float *from, int64_t keeps,
+                                   int64_t parts, float scale, int set)
 {
     struct team m = team_here(WARP);
     float sum = 0;
@@ -299,8 +300,8 @@ void t3di_cuda_binary_grad(int kind, int which, struct t3di_dev g, struct t3di_d
  * --------------------------------------------------------------------------------------- */
 
 template <int W>
-__global__ void move_kernel(struct t3di_dev y, struct t3di_dev x, struct t3di_walk w, int64_t total,
-                            int add)
+static __global__ void move_kernel(struct t3di_dev y, struct t3di_dev x, struct t3di_walk w,
+                                   int64_t total, int add)
 {
     int64_t at = ((int64_t)blockIdx.x * THREADS + threadIdx.x) * W;
     int64_t step = (int64_t)gridDim.x * THREADS * W;
@@ -323,7 +324,8 @@ struct swap {
     int64_t y_row, x_column;
 };
 
-__global__ void transpose_kernel(struct t3di_dev y, struct t3di_dev x, struct swap s, int add)
+static __global__ void transpose_kernel(struct t3di_dev y, struct t3di_dev x, struct swap s,
+                                        int add)
 {
     __shared__ float tile[TILE][TILE + 1]; /* the odd width keeps columns in different banks */
     int64_t tiles = (s.columns + TILE - 1) / TILE, iy, ix;
@@ -432,8 +434,8 @@ void t3di_cuda_sum(struct t3di_dev y, struct t3di_dev x, int64_t outer, int64_t 
 }
 
 template <int W>
-__global__ void repeat_add_kernel(struct t3di_dev g, struct t3di_dev y, struct t3di_walk w,
-                                  int64_t total, float scale)
+static __global__ void repeat_add_kernel(struct t3di_dev g, struct t3di_dev y, struct t3di_walk w,
+                                         int64_t total, float scale)
 {
     int64_t at = ((int64_t)blockIdx.x * THREADS + threadIdx.x) * W;
 

@@ -19,8 +19,8 @@ __device__ static inline void load_tile(float tile[DEPTH][SIDE + 4], struct t3di
     }
 }
 
-__global__ void gemm_kernel(struct t3di_cuda_matrices g, struct t3di_dev c, struct t3di_dev a,
-                            struct t3di_dev b)
+static __global__ void gemm_kernel(struct t3di_cuda_matrices g, struct t3di_dev c,
+                                   struct t3di_dev a, struct t3di_dev b)
 {
     __shared__ float ta[DEPTH][SIDE + 4], tb[DEPTH][SIDE + 4];
     int64_t across = (g.n + SIDE - 1) / SIDE;

@@ -3,8 +3,8 @@
 #include "num/cuda/device.cuh"
 
 template <int W>
-__global__ void pick_kernel(struct t3di_dev few, struct t3di_dev many, struct t3di_cuda_pick p,
-                            int add, unsigned long long *check)
+static __global__ void pick_kernel(struct t3di_dev few, struct t3di_dev many,
+                                   struct t3di_cuda_pick p, int add, unsigned long long *check)
 {
     int64_t total = p.batch * p.few * p.width;
     int64_t at = ((int64_t)blockIdx.x * THREADS + threadIdx.x) * W;
@@ -36,8 +36,8 @@ void t3di_cuda_pick(struct t3di_dev few, struct t3di_dev many, const struct t3di
 /* A warp an index and 32 W columns. Of equal indices the first one's warp adds all their rows, in
  * order; the others leave. No two warps write to one place. */
 template <int W>
-__global__ void spread_kernel(struct t3di_dev many, struct t3di_dev few, struct t3di_cuda_pick p,
-                              unsigned long long *check)
+static __global__ void spread_kernel(struct t3di_dev many, struct t3di_dev few,
+                                     struct t3di_cuda_pick p, unsigned long long *check)
 {
     struct team t = team_here(WARP);
     int64_t b = t.row / p.few, mine = t.row % p.few;

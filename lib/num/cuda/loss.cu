@@ -33,7 +33,7 @@ __device__ static inline float weight_at(const struct t3di_cuda_loss *l, int64_t
 }
 
 /* A block sums `part` numbers. */
-__global__ void loss_kernel(float *to, struct t3di_cuda_loss l, int64_t part)
+static __global__ void loss_kernel(float *to, struct t3di_cuda_loss l, int64_t part)
 {
     struct team t = team_here(THREADS);
     int64_t first = (int64_t)blockIdx.x * part, end = first + part < l.n ? first + part : l.n;
@@ -46,7 +46,7 @@ __global__ void loss_kernel(float *to, struct t3di_cuda_loss l, int64_t part)
         to[blockIdx.x] = sum;
 }
 
-__global__ void loss_mean_kernel(float *loss, const float *from, int64_t parts, int64_t n)
+static __global__ void loss_mean_kernel(float *loss, const float *from, int64_t parts, int64_t n)
 {
     double sum = 0;
 
@@ -77,8 +77,8 @@ void t3di_cuda_loss(float *loss, const struct t3di_cuda_loss *l, float *work, vo
     T3DI_LAUNCH(loss_mean_kernel, 1, THREADS, stream, loss, work, parts, l->n);
 }
 
-__global__ void loss_grad_kernel(struct t3di_dev gy, struct t3di_dev gtarget, const float *grad,
-                                 struct t3di_cuda_loss l)
+static __global__ void loss_grad_kernel(struct t3di_dev gy, struct t3di_dev gtarget,
+                                        const float *grad, struct t3di_cuda_loss l)
 {
     float scale = *grad / (float)l.n;
 
@@ -108,8 +108,8 @@ __device__ static inline double frequency(int i, int half, double scale, double 
     return scale * exp(-log(max_period) * i / half);
 }
 
-__global__ void sinusoid_kernel(struct t3di_dev y, struct t3di_dev t, int64_t n, int half,
-                                double scale, double max_period)
+static __global__ void sinusoid_kernel(struct t3di_dev y, struct t3di_dev t, int64_t n, int half,
+                                       double scale, double max_period)
 {
     for (int64_t k = (int64_t)blockIdx.x * THREADS + threadIdx.x; k < n * half;
          k += (int64_t)gridDim.x * THREADS) {
@@ -128,8 +128,9 @@ void t3di_cuda_sinusoid(struct t3di_dev y, struct t3di_dev t, int64_t n, int hal
                 max_period);
 }
 
-__global__ void sinusoid_grad_kernel(struct t3di_dev g, struct t3di_dev gy, struct t3di_dev y,
-                                     int64_t n, int half, double scale, double max_period)
+static __global__ void sinusoid_grad_kernel(struct t3di_dev g, struct t3di_dev gy,
+                                            struct t3di_dev y, int64_t n, int half, double scale,
+                                            double max_period)
 {
     struct team m = team_here(WARP);
     int64_t base = m.row * 2 * half;

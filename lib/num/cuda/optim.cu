@@ -7,7 +7,7 @@ extern "C" {
 }
 
 /* A block of threads a chunk. The formula and its order are those of num/cpu/kernel_body.h. */
-__global__ void adamw_kernel(struct t3di_update u)
+static __global__ void adamw_kernel(struct t3di_update u)
 {
     struct t3di_chunk c = u.chunk[blockIdx.x];
     struct t3di_dev tw = {u.w, 0}, tm = {u.first, 0}, tv = {u.second, 0}, th = {u.half, 1};
@@ -40,7 +40,7 @@ void t3di_cuda_adamw(const struct t3di_update *u, void *stream)
 /* --- norms -------------------------------------------------------------------------------------
  */
 
-__global__ void squares_kernel(float *to, const float *x, int64_t n, int64_t part)
+static __global__ void squares_kernel(float *to, const float *x, int64_t n, int64_t part)
 {
     struct team t = team_here(THREADS);
     struct t3di_dev tx = {(void *)x, 0};
@@ -58,7 +58,7 @@ __global__ void squares_kernel(float *to, const float *x, int64_t n, int64_t par
         to[blockIdx.x] = sum;
 }
 
-__global__ void total_kernel(double *to, const float *from, int64_t parts)
+static __global__ void total_kernel(double *to, const float *from, int64_t parts)
 {
     double sum = 0;
 
@@ -83,7 +83,7 @@ void t3di_cuda_squares(double *sum, const float *x, int64_t n, float *work, void
 /* --- means ---------------------------------------------------------------------------------------
  */
 
-__global__ void blend_kernel(float *y, float keep, const float *x, float take, int64_t n)
+static __global__ void blend_kernel(float *y, float keep, const float *x, float take, int64_t n)
 {
     struct t3di_dev ty = {y, 0}, tx = {(void *)x, 0};
     int64_t i = ((int64_t)blockIdx.x * THREADS + threadIdx.x) * 4;

@@ -14,7 +14,7 @@ struct norm {
 };
 
 template <int W>
-__global__ void norm_kernel(struct t3di_dev y, float *stat, struct norm a, int size)
+static __global__ void norm_kernel(struct t3di_dev y, float *stat, struct norm a, int size)
 {
     struct team t = team_here(size);
     int there = t.row < a.rows;
@@ -74,8 +74,8 @@ void t3di_cuda_norm(struct t3di_dev y, float *stat, struct t3di_dev x, struct t3
 
 /* With h = (x - mean) rstd, e = gy gamma: dx = rstd (e - mean(e) - h mean(e h)). */
 template <int W>
-__global__ void norm_grad_kernel(struct t3di_dev g, struct t3di_dev gy, const float *stat,
-                                 struct norm a, int set, int size)
+static __global__ void norm_grad_kernel(struct t3di_dev g, struct t3di_dev gy, const float *stat,
+                                        struct norm a, int set, int size)
 {
     struct team t = team_here(size);
     int there = t.row < a.rows;
@@ -113,8 +113,8 @@ __global__ void norm_grad_kernel(struct t3di_dev g, struct t3di_dev gy, const fl
 }
 
 /* Sums over rows of gy h and gy: a thread a column, blocks of rows. to (parts, 2, n). */
-__global__ void norm_columns_kernel(float *to, struct t3di_dev gy, const float *stat, struct norm a,
-                                    int64_t part)
+static __global__ void norm_columns_kernel(float *to, struct t3di_dev gy, const float *stat,
+                                           struct norm a, int64_t part)
 {
     int64_t j = (int64_t)blockIdx.x * THREADS + threadIdx.x, first = (int64_t)blockIdx.y * part;
     int64_t end = first + part < a.rows ? first + part : a.rows;
@@ -132,8 +132,8 @@ __global__ void norm_columns_kernel(float *to, struct t3di_dev gy, const float *
     to[(2 * (int64_t)blockIdx.y + 1) * a.n + j] = plain;
 }
 
-__global__ void norm_gather_kernel(struct t3di_dev ggamma, struct t3di_dev gbeta, const float *from,
-                                   int64_t n, int64_t parts)
+static __global__ void norm_gather_kernel(struct t3di_dev ggamma, struct t3di_dev gbeta,
+                                          const float *from, int64_t n, int64_t parts)
 {
     int64_t j = (int64_t)blockIdx.x * THREADS + threadIdx.x;
     float by_h = 0, plain = 0;
@@ -220,8 +220,8 @@ __device__ static inline float row_exp_sum(struct team t, struct t3di_dev x, int
 }
 
 template <int W>
-__global__ void softmax_kernel(struct t3di_dev y, struct t3di_dev x, int64_t rows, int64_t n,
-                               int size)
+static __global__ void softmax_kernel(struct t3di_dev y, struct t3di_dev x, int64_t rows, int64_t n,
+                                      int size)
 {
     struct team t = team_here(size);
     int there = t.row < rows;
@@ -249,8 +249,8 @@ void t3di_cuda_softmax(struct t3di_dev y, struct t3di_dev x, int64_t rows, int64
 }
 
 template <int W>
-__global__ void softmax_grad_kernel(struct t3di_dev g, struct t3di_dev gy, struct t3di_dev y,
-                                    int64_t rows, int64_t n, int set, int size)
+static __global__ void softmax_grad_kernel(struct t3di_dev g, struct t3di_dev gy, struct t3di_dev y,
+                                           int64_t rows, int64_t n, int set, int size)
 {
     struct team t = team_here(size);
     int there = t.row < rows;
@@ -294,8 +294,8 @@ __device__ static inline int64_t target_of(const struct t3di_cuda_rows *r, int64
 }
 
 /* A row's loss to row_loss[i]; 0 where it does not count. */
-__global__ void entropy_kernel(float *row_loss, float *log_sum, struct t3di_cuda_rows r,
-                               unsigned long long *check, int size)
+static __global__ void entropy_kernel(float *row_loss, float *log_sum, struct t3di_cuda_rows r,
+                                      unsigned long long *check, int size)
 {
     struct team t = team_here(size);
     int there = t.row < r.rows;
@@ -315,8 +315,8 @@ __global__ void entropy_kernel(float *row_loss, float *log_sum, struct t3di_cuda
 }
 
 /* One block: the number of rows that count, at least 1, to *counted; the mean to *loss. */
-__global__ void entropy_mean_kernel(float *loss, float *counted, const float *row_loss,
-                                    struct t3di_cuda_rows r)
+static __global__ void entropy_mean_kernel(float *loss, float *counted, const float *row_loss,
+                                           struct t3di_cuda_rows r)
 {
     double sum = 0, n = 0;
 
@@ -351,8 +351,8 @@ void t3di_cuda_entropy(float *loss, float *log_sum, const struct t3di_cuda_rows 
 }
 
 /* dx = gy (softmax - one hot) / rows that count */
-__global__ void entropy_grad_kernel(struct t3di_dev g, const float *gy, const float *log_sum,
-                                    const float *counted, struct t3di_cuda_rows r, int size)
+static __global__ void entropy_grad_kernel(struct t3di_dev g, const float *gy, const float *log_sum,
+                                           const float *counted, struct t3di_cuda_rows r, int size)
 {
     struct team t = team_here(size);
     int64_t target = t.row < r.rows ? target_of(&r, t.row) : -1;

@@ -5,7 +5,8 @@
 /* Each thread takes 4 numbers at two places, so that two loads are under way; the tail of n % 4
  * numbers goes to the first threads. */
 template <int KIND>
-__global__ void unary_kernel(struct t3di_dev y, struct t3di_dev x, int64_t n, float p, float q)
+static __global__ void unary_kernel(struct t3di_dev y, struct t3di_dev x, int64_t n, float p,
+                                    float q)
 {
     int64_t at = ((int64_t)blockIdx.x * 2 * THREADS + threadIdx.x) * 4;
     int64_t step = (int64_t)gridDim.x * 2 * THREADS * 4, tail = n / 4 * 4;
@@ -30,8 +31,8 @@ __global__ void unary_kernel(struct t3di_dev y, struct t3di_dev x, int64_t n, fl
 }
 
 template <int KIND>
-__global__ void unary_grad_kernel(struct t3di_dev g, struct t3di_dev gy, struct t3di_dev x,
-                                  int64_t n, float p, float q, int set)
+static __global__ void unary_grad_kernel(struct t3di_dev g, struct t3di_dev gy, struct t3di_dev x,
+                                         int64_t n, float p, float q, int set)
 {
     int64_t at = ((int64_t)blockIdx.x * THREADS + threadIdx.x) * 4, tail = n / 4 * 4;
     int64_t step = (int64_t)gridDim.x * THREADS * 4;
@@ -89,7 +90,7 @@ void t3di_cuda_unary(int kind, struct t3di_dev y, struct t3di_dev x, int64_t n, 
 }
 
 /* 0 x + 0 would keep a NaN. */
-__global__ void zero_kernel(struct t3di_dev y, int64_t n)
+static __global__ void zero_kernel(struct t3di_dev y, int64_t n)
 {
     for (int64_t i = (int64_t)blockIdx.x * THREADS + threadIdx.x; i < n;
          i += (int64_t)gridDim.x * THREADS)
@@ -115,7 +116,7 @@ void t3di_cuda_unary_grad(int kind, struct t3di_dev g, struct t3di_dev gy, struc
 }
 
 /* Whoever finds one writes the same 1. */
-__global__ void find_bad_kernel(struct t3di_dev x, int64_t n, int *bad)
+static __global__ void find_bad_kernel(struct t3di_dev x, int64_t n, int *bad)
 {
     for (int64_t i = (int64_t)blockIdx.x * THREADS + threadIdx.x; i < n;
          i += (int64_t)gridDim.x * THREADS) {
@@ -140,7 +141,7 @@ struct epilogue {
 };
 
 /* One pass over the product: each thread W numbers of one row. */
-template <int KIND, int W> __global__ void epilogue_kernel(epilogue e, int64_t total)
+template <int KIND, int W> static __global__ void epilogue_kernel(epilogue e, int64_t total)
 {
     int64_t at = ((int64_t)blockIdx.x * THREADS + threadIdx.x) * W;
     int64_t step = (int64_t)gridDim.x * THREADS * W;
