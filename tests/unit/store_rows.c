@@ -70,7 +70,7 @@ static int put(struct t3d_rows *s, const int *num, size_t n)
 {
     static float row[OBJECTS][3][WIDTH], token[OBJECTS][8];
     static struct t3d_rows_line line[OBJECTS][3], run[OBJECTS][3];
-    static char text[OBJECTS][3][32];
+    static char text[OBJECTS][3][64];
     struct t3d_rows_object o[OBJECTS];
     struct t3d_err err = {0};
     int r;
