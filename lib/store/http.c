@@ -201,8 +201,12 @@ static void retry(struct t3d_http *h, struct t3di_transfer *t)
     double now = t3d_clock_s(), wait = T3D_MAX(0, t->host->not_before - now);
     char text[160];
 
-    if (h->stopping || t->attempts >= h->conf.attempts) {
+    if (t->attempts >= h->conf.attempts) {
         finish(h, t, T3D_HTTP_TRANSIENT);
+        return;
+    }
+    if (h->stopping) { /* it might have come: the next run tries again */
+        finish_failed(h, t, T3D_HTTP_STOPPED, "stopped", "was cut off: the run was stopped");
         return;
     }
     if (wait > h->conf.max_wait_s) {
@@ -318,7 +322,8 @@ static int wake_delayed(struct t3d_http *h, double now)
             h->next_due = T3D_MIN(h->next_due, t->due);
             push(&later, t);
         } else if (h->stopping) {
-            finish(h, t, T3D_HTTP_TRANSIENT);
+            finish_failed(h, t, T3D_HTTP_STOPPED, "stopped",
+                          "was not fetched: the run was stopped");
         } else if (r == T3D_OK) {
             r = enqueue(h, t, 0, &h->fatal);
             if (r < 0)
