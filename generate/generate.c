@@ -9,6 +9,7 @@
 #include "base/file.h"
 #include "base/json.h"
 #include "base/log.h"
+#include "base/openmp.h"
 #include "base/progress.h"
 #include "base/tool.h"
 #include "draw/splat_views.h"
@@ -454,5 +455,6 @@ static const struct t3d_tool tool = {
 
 int main(int argc, char **argv)
 {
+    t3d_openmp_share(argv);
     return t3d_tool_main(&tool, argc, argv);
 }
