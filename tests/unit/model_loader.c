@@ -52,7 +52,7 @@ static int put_object(struct t3d_shards *s, struct t3d_png_writer *w, const stru
                       int i, int side)
 {
     struct t3d_member m[VIEWS + 1] = {{0}};
-    char suffix[VIEWS][16], key[33], text[160] = "";
+    char suffix[VIEWS][24], key[33], text[160] = "";
     uint8_t *copy[VIEWS], pixels[4 * 4 * SIDE * SIDE];
     int r;
 
@@ -114,7 +114,7 @@ static int put_all(struct t3d_manifest *m, const char *set, int side)
 
 static int set_up(void **state)
 {
-    struct t3d_manifest *m;
+    struct t3d_manifest *m = NULL;
 
     (void)state;
     memset(&err, 0, sizeof err);
