@@ -67,7 +67,7 @@ static struct t3d_ref make_input(struct made *m, const struct t3d_op_case *k, in
                                  const struct how *h)
 {
     struct t3d_shape s = k->in[i];
-    char name[16];
+    char name[32];
 
     snprintf(name, sizeof name, "in%d", i);
     if (s.type == T3D_INT || k->frozen >> i & 1)
@@ -89,7 +89,7 @@ static void make_loss(struct made *m)
     m->loss = T3D_NONE;
     for (int k = 0; k < m->n_out; k++) {
         struct t3d_ref one;
-        char name[16];
+        char name[32];
 
         snprintf(name, sizeof name, "weight%d", k);
         m->weight[k] = t3d_graph_input(m->g, name, t3d_graph_shape(m->g, m->out[k]));
