@@ -216,7 +216,8 @@ static const struct t3d_tool tool = {
         "unless 3D files are named. Rows: read (parse and measure, one thread, in this process), "
         "import (the same behind the sandbox), render (20 views to a shard, all threads), png, "
         "shards "
-        "(write; read and decode) and manifest (register and claim).",
+        "(write; read and decode), manifest (register and claim); evaluate (each input beside "
+        "itself, all metrics), chamfer, emd, sample, iou, pictures (psnr, ssim).",
     .commands = commands,
     .before = before};
 

@@ -381,6 +381,13 @@ static int set_params(struct run *x, struct t3d_err *err)
     return T3D_OK;
 }
 
+/* A row stands for its files and settings, except that the machine may have been busy. */
+static int may_stand(const cJSON *item)
+{
+    return t3d_json_str(item, "key", NULL) &&
+           strncmp(t3d_json_str(item, "reason", ""), "parser-", 7) != 0;
+}
+
 /* Items of the report that is there, by their keys. */
 static int read_before(struct run *x, struct t3d_err *err)
 {
@@ -396,8 +403,8 @@ static int read_before(struct run *x, struct t3d_err *err)
         return r == T3D_SKIP ? T3D_OK : r;
     items = cJSON_GetObjectItemCaseSensitive(old, "items");
     while (items && (item = cJSON_DetachItemFromArray(items, 0))) {
-        const char *key = t3d_json_str(item, "key", NULL);
-        if (!key || !cJSON_AddItemToObject(x->before, key, item))
+        if (!may_stand(item) ||
+            !cJSON_AddItemToObject(x->before, t3d_json_str(item, "key", ""), item))
             cJSON_Delete(item);
     }
     cJSON_Delete(old);

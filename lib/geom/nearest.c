@@ -168,24 +168,43 @@ static void fill_box(struct t3d_nearest *t, int level, uint32_t i)
     }
 }
 
-static int build_level(struct t3d_nearest *t, int level, uint32_t count, int threads,
-                       struct t3d_err *err)
+int t3di_boxes_level(struct t3d_nearest *t, int level, uint32_t count, struct t3d_err *err)
 {
     uint32_t rows = (count + 15) / 16;
     float *box = aligned_alloc(64, (size_t)rows * T3DI_BOX_ROW * sizeof *box);
 
     if (!box)
-        return t3d_err_nomem(err, "a point cloud");
+        return t3d_err_nomem(err, "a tree of boxes");
     t->box[level] = box;
     t->count[level] = count;
     t->n_levels = level + 1;
     /* Boxes that are not there: infinitely far from everything. */
     for (int k = 0; k < T3DI_BOX_ROW; k++)
         box[(size_t)(rows - 1) * T3DI_BOX_ROW + (size_t)k] = INFINITY;
-#pragma omp parallel for num_threads(threads) schedule(static)
-    for (uint32_t i = 0; i < count; i++)
-        fill_box(t, level, i);
     return T3D_OK;
+}
+
+int t3di_boxes_above(struct t3d_nearest *t, int threads, struct t3d_err *err)
+{
+    uint32_t count = t->count[0];
+    int r = T3D_OK;
+
+    for (int level = 1; count > 16 && r == T3D_OK; level++) {
+        count = (count + 15) / 16;
+        r = t3di_boxes_level(t, level, count, err);
+        if (r < 0)
+            break;
+#pragma omp parallel for num_threads(threads) schedule(static)
+        for (uint32_t i = 0; i < count; i++)
+            fill_box(t, level, i);
+    }
+    return r;
+}
+
+void t3di_boxes_free(struct t3d_nearest *t)
+{
+    for (int i = 0; i < t->n_levels; i++)
+        free(t->box[i]);
 }
 
 static int build(struct t3d_nearest *t, const float (*p)[3], int threads, struct t3d_err *err)
@@ -206,12 +225,13 @@ static int build(struct t3d_nearest *t, const float (*p)[3], int threads, struct
     if (r < 0)
         return r;
     fill_leaves(t, p, threads);
-    for (uint32_t count = t->n_leaves, level = 0; r == T3D_OK; level++, count = (count + 15) / 16) {
-        r = build_level(t, (int)level, count, threads, err);
-        if (count <= 16)
-            break;
-    }
-    return r;
+    r = t3di_boxes_level(t, 0, t->n_leaves, err);
+    if (r < 0)
+        return r;
+#pragma omp parallel for num_threads(threads) schedule(static)
+    for (uint32_t i = 0; i < t->n_leaves; i++)
+        fill_box(t, 0, i);
+    return t3di_boxes_above(t, threads, err);
 }
 
 int t3d_nearest_new(struct t3d_nearest **out, const float (*point)[3], uint32_t n, int threads,
@@ -242,8 +262,7 @@ void t3d_nearest_free(struct t3d_nearest *t)
 {
     if (!t)
         return;
-    for (int i = 0; i < t->n_levels; i++)
-        free(t->box[i]);
+    t3di_boxes_free(t);
     free(t->point);
     free(t->order);
     free(t);

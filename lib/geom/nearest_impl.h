@@ -6,6 +6,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "geom/nearest.h"
+
 enum {
     T3DI_LEAF = 16,     /* points of a leaf, and children of a node */
     T3DI_LEVELS = 8,    /* 16^8 leaves */
@@ -22,6 +24,12 @@ struct t3d_nearest {
     float *box[T3DI_LEVELS]; /* level 0: a box for each leaf; rows of 16 boxes */
     uint32_t count[T3DI_LEVELS];
 };
+
+/* Memory of a level's boxes, those that are not there far away; the levels above a filled level 0;
+ * and back. */
+int t3di_boxes_level(struct t3d_nearest *t, int level, uint32_t count, struct t3d_err *err);
+int t3di_boxes_above(struct t3d_nearest *t, int threads, struct t3d_err *err);
+void t3di_boxes_free(struct t3d_nearest *t);
 
 /* For the leaves [first, last) of from: squared distances in the units of `to`, and the leaf-order
  * numbers of the points found (NULL = not wanted); both in leaf order, from element 0. */

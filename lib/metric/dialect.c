@@ -40,6 +40,10 @@ enum what {
         family, name, T3D_METRIC_POINTS, better, on, NAN, NULL, what                               \
     }
 
+#define SURFACE(family, name, better, on, what)                                                    \
+    {                                                                                              \
+        family, name, T3D_METRIC_SURFACE, better, on, NAN, NULL, what                              \
+    }
 #define PICTURE(family, name, on, target, text, what)                                              \
     {                                                                                              \
         family, name, T3D_METRIC_PICTURE, T3D_HIGHER, on, target, text, what                       \
@@ -55,6 +59,9 @@ const struct t3d_metric t3d_metrics[] = {
     POINTS("chamfer", "pcn-l2-x1e3", T3D_LOWER, 0, CD_SQ_SUM_X1E3),
     POINTS("chamfer", "accuracy", T3D_LOWER, 1, ACCURACY),
     POINTS("chamfer", "completeness", T3D_LOWER, 1, COMPLETENESS),
+    SURFACE("chamfer", "surface-l1", T3D_LOWER, 1, CD_L1),
+    SURFACE("chamfer", "surface-sum", T3D_LOWER, 0, CD_SUM),
+    SURFACE("chamfer", "surface-sq-sum", T3D_LOWER, 0, CD_SQ_SUM),
     {"f-score", "1pct", T3D_METRIC_POINTS, T3D_HIGHER, 1, .90, "> 0.90", F_SCORE + 1},
     POINTS("f-score", "0.5pct", T3D_HIGHER, 1, F_SCORE),
     POINTS("f-score", "2pct", T3D_HIGHER, 1, F_SCORE + 2),
@@ -64,6 +71,8 @@ const struct t3d_metric t3d_metrics[] = {
     POINTS("f-score", "auc5pct", T3D_HIGHER, 1, F_AUC),
     POINTS("f-score", "precision-1pct", T3D_HIGHER, 1, PRECISION),
     POINTS("f-score", "recall-1pct", T3D_HIGHER, 1, RECALL),
+    SURFACE("f-score", "surface-1pct", T3D_HIGHER, 0, F_SCORE + 1),
+    SURFACE("f-score", "surface-percent-strict-abs.01", T3D_HIGHER, 0, F_STRICT + 4),
     POINTS("hausdorff", "max", T3D_LOWER, 1, HAUSDORFF),
     POINTS("hausdorff", "hd95", T3D_LOWER, 1, HD95),
     POINTS("normal-consistency", "abs", T3D_HIGHER, 1, NORMAL_ABS),

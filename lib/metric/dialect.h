@@ -12,7 +12,8 @@
 #include "base/err.h"
 
 enum t3d_metric_kind {
-    T3D_METRIC_POINTS, /* from samples of both sides */
+    T3D_METRIC_POINTS,  /* from samples of both sides */
+    T3D_METRIC_SURFACE, /* from samples of one side to the triangles of the other */
     T3D_METRIC_EMD,
     T3D_METRIC_VOLUME,
     T3D_METRIC_PICTURE
@@ -64,7 +65,7 @@ int t3d_metrics_need(const struct t3d_metric_choice *c, enum t3d_metric_kind kin
 double t3d_metric_target(const struct t3d_metric *m, const char *id);
 
 struct t3d_distances;
-/* The value of a metric of kind POINTS; NAN where the data cannot tell (no normals). */
+/* The value of a metric of kind POINTS or SURFACE; NAN where the data cannot tell (no normals). */
 double t3d_metric_of_points(const struct t3d_metric *m, const struct t3d_distances *d);
 /* What a metric of kind POINTS says of two independent samplings of one surface, in expectation:
  * density = points per normalised unit of area, edge as in struct t3d_distances. By the distance of

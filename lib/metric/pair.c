@@ -3,6 +3,7 @@
 
 #include <math.h>
 
+#include "geom/facets.h"
 #include "geom/surface.h"
 #include "metric/emd.h"
 #include "metric/iou.h"
@@ -108,6 +109,50 @@ static int points_metrics(struct t3d_pair_result *out, const struct pair *p, str
     return T3D_OK;
 }
 
+/* From the samples of `from` to the triangles of `to`. */
+static int one_way(struct t3d_one_way *w, const struct pair *p, const struct sample *from,
+                   const struct t3d_shape *to, struct t3d_err *err)
+{
+    const struct t3d_distance_options o = {p->scale, p->edge, p->o->threads};
+    float *distance = malloc(from->points.n * sizeof *distance);
+    struct t3d_facets *f = NULL;
+    struct t3d_nearest *t = NULL;
+    int r = distance ? T3D_OK : t3d_err_nomem(err, "distances");
+
+    if (r == T3D_OK)
+        r = t3d_facets_new(&f, &to->scene, o.threads, err);
+    if (r == T3D_OK)
+        r = t3d_nearest_new(&t, (const float(*)[3])from->points.point, from->points.n, o.threads,
+                            err);
+    if (r == T3D_OK) {
+        t3d_facets_between(t, f, distance, NULL, o.threads);
+        r = t3d_one_way_sum(w, distance, from->points.n, &o, err);
+    }
+    t3d_nearest_free(t);
+    t3d_facets_free(f);
+    free(distance);
+    return r;
+}
+
+/* Without sampling noise: what two samplings of one surface score is 0, or all. */
+static int surface_metrics(struct t3d_pair_result *out, const struct pair *p, struct t3d_err *err)
+{
+    struct t3d_distances d = {.edge = p->edge, .f_auc = NAN};
+    char points[32];
+    int r;
+
+    if (p->pred->is_cloud || p->ref->is_cloud)
+        return T3D_OK;
+    r = one_way(&d.pred, p, &p->sample_pred, p->ref, err);
+    if (r == T3D_OK)
+        r = one_way(&d.ref, p, &p->sample_ref, p->pred, err);
+    describe_points(p, points, sizeof points);
+    for (int i = 0; r == T3D_OK && i < t3d_n_metrics; i++)
+        if (p->o->choice.on[i] && t3d_metrics[i].kind == T3D_METRIC_SURFACE)
+            put(out, i, t3d_metric_of_points(&t3d_metrics[i], &d), p, points);
+    return r;
+}
+
 /* The first points of both streams; of clouds all, when there are as many in both. 0 = no emd. */
 static uint32_t emd_count(const struct pair *p)
 {
@@ -202,6 +247,8 @@ static int measure(struct t3d_pair_result *out, struct pair *p, struct t3d_err *
         r = take_points(&p->sample_ref, p, p->ref, STREAM_REF, err);
     if (r == T3D_OK && t3d_metrics_need(&p->o->choice, T3D_METRIC_POINTS))
         r = points_metrics(out, p, err);
+    if (r == T3D_OK && t3d_metrics_need(&p->o->choice, T3D_METRIC_SURFACE))
+        r = surface_metrics(out, p, err);
     if (r == T3D_OK && t3d_metrics_need(&p->o->choice, T3D_METRIC_EMD))
         r = emd_metrics(out, p, err);
     if (r == T3D_OK && t3d_metrics_need(&p->o->choice, T3D_METRIC_VOLUME))

@@ -15,8 +15,8 @@
 enum { GENERATED = 32 };
 
 const char t3d_speed_names[] =
-    "read import render png shards manifest fetch num embed embed-t5 splat "
-    "splat-small splat-batch";
+    "read import render png shards manifest fetch num embed embed-t5 splat splat-small splat-batch "
+    "evaluate chamfer emd sample iou pictures";
 
 const struct t3d_speed_stage t3d_speed_stages[] = {{"read", t3di_speed_read},
                                                    {"import", t3di_speed_import},
@@ -31,6 +31,12 @@ const struct t3d_speed_stage t3d_speed_stages[] = {{"read", t3di_speed_read},
                                                    {"splat", t3di_speed_splat},
                                                    {"splat-small", t3di_speed_splat_small},
                                                    {"splat-batch", t3di_speed_splat_batch},
+                                                   {"evaluate", t3di_speed_pairs},
+                                                   {"chamfer", t3di_speed_chamfer},
+                                                   {"emd", t3di_speed_emd},
+                                                   {"sample", t3di_speed_sample},
+                                                   {"iou", t3di_speed_iou},
+                                                   {"pictures", t3di_speed_pictures},
                                                    {NULL, NULL}};
 
 double t3d_speed_phases(const struct t3d_speed_row *r)

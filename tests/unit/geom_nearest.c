@@ -11,6 +11,7 @@
 #include <cmocka.h>
 
 #include "base/rng.h"
+#include "geom/facets.h"
 #include "geom/surface.h"
 
 static float (*cloud(uint32_t n, uint64_t seed, double size, double at))[3]
@@ -214,6 +215,82 @@ static void no_surface(void **state)
     assert_true(n[0] == 0 && n[1] == 0 && n[2] == 1);
 }
 
+/* --- points and triangles --- */
+
+/* Distance to a triangle by the closest of many points of it, and of it only: from above. */
+static double to_triangle(const float p[3], const struct t3d_scene *s, uint32_t t)
+{
+    const float *a = s->position[s->triangle[t][0]], *b = s->position[s->triangle[t][1]],
+                *c = s->position[s->triangle[t][2]];
+    double least = INFINITY, u = 1. / 3, v = 1. / 3, step = .34;
+
+    /* distance is convex over the triangle: descend on ever finer steps */
+    for (; step > 1e-9; step *= .7)
+        for (int pass = 0; pass < 6; pass++) {
+            double best_u = u, best_v = v;
+            for (int i = -2; i <= 2; i++)
+                for (int j = -2; j <= 2; j++) {
+                    double x = T3D_CLAMP(u + i * step * .5, 0, 1);
+                    double y = T3D_CLAMP(v + j * step * .5, 0, 1 - x), d = 0;
+                    for (int k = 0; k < 3; k++)
+                        d += pow((double)a[k] + x * ((double)b[k] - (double)a[k]) +
+                                     y * ((double)c[k] - (double)a[k]) - (double)p[k],
+                                 2);
+                    if (d < least) {
+                        least = d;
+                        best_u = x;
+                        best_v = y;
+                    }
+                }
+            u = best_u;
+            v = best_v;
+        }
+    return sqrt(least);
+}
+
+static void points_to_triangles(void **state)
+{
+    enum { TRIANGLES = 90, POINTS = 60 };
+    float(*corner)[3] = cloud(3 * TRIANGLES, 4, 2, -1), (*p)[3] = cloud(POINTS, 5, 4, -2);
+    uint32_t(*t)[3] = malloc(TRIANGLES * sizeof *t), chosen[POINTS];
+    struct t3d_scene s = {
+        .position = corner, .n_vertices = 3 * TRIANGLES, .triangle = t, .n_triangles = TRIANGLES};
+    struct t3d_nearest *from;
+    struct t3d_facets *to;
+    float d[POINTS];
+
+    (void)state;
+    for (uint32_t i = 0; i < TRIANGLES; i++) {
+        for (uint32_t k = 0; k < 3; k++)
+            t[i][k] = 3 * i + k;
+        for (int k = 0; k < 3; k++) /* small ones; every ninth a line, every tenth a point */
+            for (int v = 1; v < 3; v++)
+                corner[3 * i + (uint32_t)v][k] =
+                    i % 10 == 0 ? corner[3 * i][k]
+                    : i % 9 == 0 && v == 2
+                        ? corner[3 * i + 1][k]
+                        : corner[3 * i][k] + .3f * corner[3 * i + (uint32_t)v][k];
+    }
+    memcpy(p[0], corner[5], sizeof p[0]); /* on a corner */
+    assert_int_equal(t3d_nearest_new(&from, (const float(*)[3])p, POINTS, 1, NULL), T3D_OK);
+    assert_int_equal(t3d_facets_new(&to, &s, 1, NULL), T3D_OK);
+    t3d_facets_between(from, to, d, chosen, 1);
+    assert_float_equal(d[0], 0, 1e-7);
+    for (uint32_t i = 1; i < POINTS; i++) {
+        double least = INFINITY;
+        for (uint32_t k = 0; k < TRIANGLES; k++)
+            least = fmin(least, to_triangle(p[i], &s, k));
+        if (!(fabs((double)d[i] - least) <= 1e-6 * least))
+            fail_msg("point %u: %.9g, wanted %.9g", i, (double)d[i], least);
+        assert_true(to_triangle(p[i], &s, chosen[i]) <= least * (1 + 1e-6));
+    }
+    t3d_nearest_free(from);
+    t3d_facets_free(to);
+    free(corner);
+    free(p);
+    free(t);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -224,6 +301,7 @@ int main(void)
         cmocka_unit_test(spread_by_area),
         cmocka_unit_test(stream_is_one_sequence),
         cmocka_unit_test(no_surface),
+        cmocka_unit_test(points_to_triangles),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -10,6 +10,11 @@
 #include "geom/cpu/simd16.h"
 #include "geom/nearest_impl.h"
 
+/* What is done with a leaf that may be near; facets_body.h has another. */
+#ifndef T3DI_ASK
+#define T3DI_ASK ask_leaf
+#endif
+
 struct walk {
     const struct t3d_nearest *to;
     float unit;            /* from the asking tree's units to those of `to`: a power of two */
@@ -86,6 +91,8 @@ V16 void ask_leaf(struct walk *w, uint32_t leaf)
     w->nearest_leaf = leaf;
 }
 
+V16 void T3DI_ASK(struct walk *w, uint32_t leaf);
+
 /* Children of group g at this level, nearest first. */
 static void walk_level(struct walk *w, int level, uint32_t g)
 {
@@ -106,7 +113,7 @@ static void walk_level(struct walk *w, int level, uint32_t g)
         if (!v16_lt(points_to_box(w, row, i), w->best))
             continue;
         if (level == 0)
-            ask_leaf(w, g * 16 + i);
+            T3DI_ASK(w, g * 16 + i);
         else
             walk_level(w, level - 1, g * 16 + i);
     }
