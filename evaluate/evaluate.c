@@ -15,9 +15,8 @@
 #include "base/par.h"
 #include "base/progress.h"
 #include "base/tool.h"
-#include "base/walk.h"
-#include "geom/names.h"
 #include "geom/read.h"
+#include "metric/file_hash.h"
 #include "metric/match.h"
 #include "metric/pair.h"
 #include "metric/report.h"
@@ -84,72 +83,15 @@ struct run {
     const char *output;
 };
 
-/* --- content hashes --- */
-
-struct hasher {
-    struct t3d_sha256 *h;
-    char *folder;
-};
-
-/* A file that the main file names: its name and bytes join the hash. */
-static int hash_external(void *ctx, const char *name, struct t3d_err *err)
-{
-    struct hasher *x = ctx;
-    int fd = t3d_import_resolve_folder(x->folder, name, err);
-    struct t3d_blob b;
-
-    t3d_sha256_add_str(x->h, name);
-    if (fd < 0 || t3d_blob_open_fd(&b, fd, name, 0, err) < 0)
-        return fd;
-    t3d_sha256_add(x->h, b.data, b.size);
-    t3d_blob_close(&b);
-    return fd;
-}
-
-static int hash_names(struct hasher *x, int thread, const char *path, struct t3d_err *err)
-{
-    struct t3d_imported names;
-    int r = t3d_import(importer, thread, path, hash_external, x, T3D_READ_NAMES, &names, err);
-
-    if (r == T3D_OK)
-        t3d_imported_close(&names);
-    return r == T3D_SKIP ? T3D_OK : r; /* the import proper will say what is wrong */
-}
-
-/* The file and the files that it names. */
-static int hash_file(char hex[65], int thread, const char *path, struct t3d_err *err)
-{
-    struct hasher x = {.folder = strdup(path)};
-    struct t3d_blob b;
-    int r = x.folder ? t3d_blob_open(&b, path, 0, err) : t3d_err_nomem(err, path);
-
-    if (r < 0) {
-        free(x.folder);
-        return r;
-    }
-    x.folder[T3D_MAX(t3d_path_base(path) - path, 1) - 1] = 0;
-    r = t3d_sha256_new(&x.h, err);
-    if (r == T3D_OK) {
-        t3d_sha256_add(x.h, b.data, b.size);
-        if (!t3d_ending_in(path, "npy png jpg jpeg webp") &&
-            t3d_may_name_files(b.data, b.size, t3d_path_ending(path)))
-            r = hash_names(&x, thread, path, err);
-        t3d_sha256_end(x.h, hex);
-    }
-    t3d_blob_close(&b);
-    free(x.folder);
-    return r;
-}
-
 /* What the item's result is a function of. */
 static int make_key(const struct run *x, struct item *item, int thread, struct t3d_err *err)
 {
     char pred[65], ref[65];
     struct t3d_sha256 *h;
-    int r = hash_file(pred, thread, item->match->pred, err);
+    int r = t3d_file_hash(pred, importer, thread, item->match->pred, err);
 
     if (r == T3D_OK)
-        r = hash_file(ref, thread, item->match->ref, err);
+        r = t3d_file_hash(ref, importer, thread, item->match->ref, err);
     if (r == T3D_OK)
         r = t3d_sha256_new(&h, err);
     if (r < 0)
@@ -222,28 +164,6 @@ static void work(void *ctx, int thread, void *p)
 
 /* --- rows --- */
 
-static cJSON *result_json(const struct t3d_pair_result *res)
-{
-    cJSON *o = cJSON_CreateObject(), *metrics = cJSON_AddObjectToObject(o, "metrics"), *floors,
-          *notes;
-
-    floors = cJSON_CreateObject();
-    notes = cJSON_CreateObject();
-    for (int i = 0; i < t3d_n_metrics; i++) {
-        if (!res->id[i][0])
-            continue;
-        t3d_json_set_num(metrics, res->id[i], res->value[i]);
-        if (isfinite(res->floor[i]))
-            t3d_json_set_num(floors, res->id[i], res->floor[i]);
-        if (res->note[i][0])
-            t3d_json_set_str(notes, res->id[i], res->note[i]);
-    }
-    t3d_json_set(o, floors->child ? "floors" : "", floors);
-    t3d_json_set(o, notes->child ? "notes" : "", notes);
-    cJSON_DeleteItemFromObjectCaseSensitive(o, "");
-    return o;
-}
-
 static cJSON *row_of(const struct item *item)
 {
     int missing = !item->match->pred || !item->match->ref, ok = item->err.code == T3D_OK;
@@ -258,7 +178,7 @@ static cJSON *row_of(const struct item *item)
         t3d_json_set_str(o, "message", item->err.msg);
         return o;
     }
-    result = result_json(&item->result);
+    result = t3d_pair_json(&item->result);
     while ((part = cJSON_DetachItemViaPointer(result, result->child)))
         cJSON_AddItemToObject(o, part->string, part);
     cJSON_Delete(result);
@@ -425,7 +345,7 @@ static int add_inputs(struct run *x, struct t3d_err *err)
             const struct t3d_match *m = &x->matches.match[i];
             const char *path = k ? m->ref : m->pred;
             struct t3d_err ignored;
-            if (!path || hash_file(file, 0, path, &ignored) < 0)
+            if (!path || t3d_file_hash(file, importer, 0, path, &ignored) < 0)
                 continue;
             t3d_sha256_add_str(h, m->uid);
             t3d_sha256_add_str(h, file);

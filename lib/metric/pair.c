@@ -3,6 +3,7 @@
 
 #include <math.h>
 
+#include "base/json.h"
 #include "geom/facets.h"
 #include "geom/surface.h"
 #include "metric/emd.h"
@@ -274,4 +275,26 @@ int t3d_pair_shapes(struct t3d_pair_result *out, const struct t3d_pair_options *
     free_sample(&p.sample_pred);
     free_sample(&p.sample_ref);
     return r;
+}
+
+cJSON *t3d_pair_json(const struct t3d_pair_result *res)
+{
+    cJSON *o = cJSON_CreateObject(), *metrics = cJSON_AddObjectToObject(o, "metrics"), *floors,
+          *notes;
+
+    floors = cJSON_CreateObject();
+    notes = cJSON_CreateObject();
+    for (int i = 0; i < t3d_n_metrics; i++) {
+        if (!res->id[i][0])
+            continue;
+        t3d_json_set_num(metrics, res->id[i], res->value[i]);
+        if (isfinite(res->floor[i]))
+            t3d_json_set_num(floors, res->id[i], res->floor[i]);
+        if (res->note[i][0])
+            t3d_json_set_str(notes, res->id[i], res->note[i]);
+    }
+    t3d_json_set(o, floors->child ? "floors" : "", floors);
+    t3d_json_set(o, notes->child ? "notes" : "", notes);
+    cJSON_DeleteItemFromObjectCaseSensitive(o, "");
+    return o;
 }

@@ -3,6 +3,7 @@
 #ifndef T3D_METRIC_PAIR_H
 #define T3D_METRIC_PAIR_H
 
+#include <cjson/cJSON.h>
 #include <stdint.h>
 
 #include "base/err.h"
@@ -32,6 +33,9 @@ struct t3d_pair_result {
 
 /* Nothing measured. */
 void t3d_pair_clear(struct t3d_pair_result *out);
+
+/* {"metrics", "floors"?, "notes"?}, each by full name; caller frees. */
+cJSON *t3d_pair_json(const struct t3d_pair_result *res);
 
 /* Geometry. uid keys the samples: those of prediction and reference are independent. */
 int t3d_pair_shapes(struct t3d_pair_result *out, const struct t3d_pair_options *o, const char *uid,
