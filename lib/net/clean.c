@@ -6,7 +6,10 @@
 #include <string.h>
 
 #include "base/arena.h"
+#include "net/clean_entity.h"
 #include "net/clean_table.h"
+
+enum { AT, LENGTH, KIND, CHARACTERS }; /* columns of entity_table */
 #include "net/unicode.h"
 
 /* U+0345 is a mark whose upper case is a letter: Python's regex, without regard to case, matches it
@@ -75,13 +78,13 @@ static int64_t find_entity(const uint32_t *name, size_t n, int kind)
 
     while (low < high) {
         size_t middle = (low + high) / 2, k = 0;
-        const char *s = entity_name + entity_table[middle].at;
-        size_t length = entity_table[middle].n;
+        const char *s = entity_name + entity_table[middle][AT];
+        size_t length = entity_table[middle][LENGTH];
 
         while (k < n && k < length && name[k] == (uint8_t)s[k])
             k++;
         if (k == n && k == length)
-            return entity_table[middle].kind & kind ? (int64_t)middle : -1;
+            return entity_table[middle][KIND] & (uint32_t)kind ? (int64_t)middle : -1;
         if (k < n && (k == length || name[k] > (uint8_t)s[k]))
             low = middle + 1;
         else
@@ -92,8 +95,8 @@ static int64_t find_entity(const uint32_t *name, size_t n, int kind)
 
 static void put_entity(struct chars *to, int64_t row)
 {
-    for (int i = 0; i < 3 && entity_table[row].c[i]; i++)
-        to->c[to->n++] = entity_table[row].c[i];
+    for (int i = 0; i < 3 && entity_table[row][CHARACTERS + i]; i++)
+        to->c[to->n++] = entity_table[row][CHARACTERS + i];
 }
 
 /* A number behind "&#": how many characters it has, without ';'; *value = what it stands for,

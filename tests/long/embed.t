@@ -25,7 +25,7 @@ kills() {
 		case $status in
 		137)
 			n=$((n + 1))
-			[ ! -s "$dir"/*.journal ] || amid=$((amid + 1))
+			[ -z "$(find "$dir" -name '*.journal' -size +0)" ] || amid=$((amid + 1))
 			;;
 		0) rm -rf "$dir" ;;
 		*) note "run $runs: exit $status: $(tail -1 log)" ;;

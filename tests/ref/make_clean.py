@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""Write lib/net/clean_table.h: what ftfy and html.unescape do with single characters and with entities.
+"""Write lib/net/clean_table.h and clean_entity.h: what ftfy and html.unescape do with single characters and with entities.
 
     pip install ftfy==6.3.1 && python3 tests/ref/make_clean.py
 
@@ -14,7 +14,7 @@ import sys
 import ftfy.chardata as data
 import ftfy.fixes as fixes
 
-OUT = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "lib", "net", "clean_table.h")
+NET = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "lib", "net")
 ALL = [chr(c) for c in range(sys.maxunicode + 1) if not 0xD800 <= c <= 0xDFFF]
 
 
@@ -69,9 +69,16 @@ for k in data.HTML_ENTITIES:
 names = dict(sorted(names.items(), key=lambda kv: kv[0].encode()))
 value = {k: html.entities.html5[k] if v & 1 else data.HTML_ENTITIES["&" + k] for k, v in names.items()}
 assert all(data.HTML_ENTITIES["&" + k] == value[k] for k, v in names.items() if v & 2)
-with open(OUT, "w") as f:
+
+
+def begin(f, name):
     f.write("/* SPDX-License-Identifier: Apache-2.0 */\n/* clang-format off */\n/* Written by tests/ref/make_clean.py. */\n")
-    f.write("#ifndef T3D_NET_CLEAN_TABLE_H\n#define T3D_NET_CLEAN_TABLE_H\n\n#include <stdint.h>\n\n")
+    f.write(f"#ifndef T3D_NET_{name}_H\n#define T3D_NET_{name}_H\n\n#include <stdint.h>\n\n")
+
+
+END = "/* clang-format on */\n#endif\n"
+with open(os.path.join(NET, "clean_table.h"), "w") as f:
+    begin(f, "CLEAN_TABLE")
     rows(f, "Characters that become others, at most 3; 0 = none", "uint32_t map_table[][4]", [[ord(c)] + padded(m, 3) for c, m in changed])
     rows(f, "Characters that go: first, last", "uint32_t control_table[][2]", [r[:2] for r in runs(lambda c: int(c.translate(data.CONTROL_CHARS) == ""))])
     rows(f, "For the final sigma: first, last | 1 << 24 cased, 2 << 24 case-ignorable", "uint32_t sigma_table[][2]",
@@ -81,14 +88,17 @@ with open(OUT, "w") as f:
     f.write("/* Entities sorted by name, without the &; kind 1: HTML 5's, 2: ftfy's. */\nstatic const char entity_name[] =\n")
     line, at, table = "", 0, []
     for k in names:
-        table.append([at, len(k), names[k]] + padded(value[k], 3))
+        table.append([at, len(k), names[k]] + [ord(c) for c in value[k]])
+        assert len(value[k]) <= 3
         at += len(k)
         if len(line) + len(k) > 96:
             f.write(f'"{line}"\n')
             line = ""
         line += k
     assert at < 65536
-    f.write(f'"{line}";\n\n')
-    rows(f, "Place and length of the name, kind, characters", "struct { uint16_t at; uint8_t n, kind; uint32_t c[3]; } entity_table[]",
-         [t[:3] + ["{" + ",".join(map(str, t[3:])) + "}"] for t in table])
-    f.write("/* clang-format on */\n#endif\n")
+    f.write(f'"{line}";\n\n' + END)
+with open(os.path.join(NET, "clean_entity.h"), "w") as f:
+    begin(f, "CLEAN_ENTITY")
+    rows(f, "Place and length of the name in entity_name, kind, at most 3 characters", "uint32_t entity_table[][6]",
+         table)
+    f.write(END)

@@ -84,7 +84,7 @@ cloud() { # file count z
 		echo "$i 0 $3"
 		i=$((i + 1))
 	done
-} 
+}
 cloud a 11 0 >a.ply
 cloud b 11 2 >b.ply
 cloud c 1 0 >c.ply

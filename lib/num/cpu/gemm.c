@@ -4,7 +4,7 @@
 #include <omp.h>
 #include <string.h>
 #ifdef __SSE2__
-#include <xmmintrin.h>
+#include <immintrin.h>
 #endif
 
 #include "num/cpu/kernel.h"
