@@ -22,8 +22,11 @@ enum {
 };
 
 #define MAX_WEIGHT 10.0
-#define DROPPED    0.1  /* share of texts */
-#define TIME_MEAN  -0.4 /* of logit t */
+#define DROPPED    0.1 /* share of texts */
+/* logit t is normal around one of these. Pictures of flat colours can be read out of much noise, by
+ * averaging over pixels; where only the text can tell is so early that the first alone hardly goes
+ * there, and colours are then not tied to their parts. */
+static const double time_mean[2] = {-0.4, -4};
 
 struct training {
     const struct t3d_generator_train_config *c;
@@ -84,7 +87,8 @@ static void put_sample(struct training *t, const struct t3d_batch *b, int i)
     size_t n = (size_t)b->side * (size_t)b->side;
     uint64_t position = (uint64_t)b->step * (uint64_t)b->n + (uint64_t)i;
     struct t3d_rng r = t3d_rng_for(t->c->data.seed, "noise", position);
-    t3d_real time = (t3d_real)(1 / (1 + exp(-(TIME_MEAN + t3d_rng_normal(&r)))));
+    double mean = time_mean[t3d_rng_below(&r, T3D_COUNT(time_mean))];
+    t3d_real time = (t3d_real)(1 / (1 + exp(-(mean + t3d_rng_normal(&r)))));
     t3d_real *noisy = t3d_graph_data(t->g, t->step.m.noisy);
     int first = (int)t3d_rng_below(&r, INPUTS);
 

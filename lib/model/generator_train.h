@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* model/generator_train.h -- train a generator on rendered views and captions of a workspace.
  *
- * A sample's four input views are mixed with noise at a time t, logit-normal(-0.4, 1); the
- * Gaussians that come out are drawn from two of these cameras and two others of the set, and
- * compared over white. The weight is that of the velocity, 1 / (1 - t)^2, at most 10. One text in
- * ten is dropped, for guidance. */
+ * A sample's four input views are mixed with noise at a time t, half of them logit-normal(-0.4, 1)
+ * and half (-4, 1), nearly noise alone; the Gaussians that come out are drawn from two of these
+ * cameras and two others of the set, and compared over white. The weight is that of the velocity, 1
+ * / (1 - t)^2, at most 10. One text in ten is dropped, for guidance. */
 #ifndef T3D_MODEL_GENERATOR_TRAIN_H
 #define T3D_MODEL_GENERATOR_TRAIN_H
 

@@ -41,6 +41,18 @@ is "$(find v -name '*.png' | wc -l)" 20 'a picture for each of the twenty camera
 printf '{"uid":"x1","prompt":"a cube","seed":3}\n' | t3d generate - --checkpoint "$run" -o r >out
 is "$(jq -r '.uid + " " + .path' <out)" 'x1 r/x1.ply' 'a record in, a record out'
 
+# --- the judge of captions
+expect_status 0 'captions are judged' t3d bench captions --checkpoint "$run" --count 3 \
+	--num-diffusion-steps 1,2 --guidance 1
+is "$(jq -r '[.split, .num_diffusion_steps, .objects] | @tsv' <out)" \
+	"$(printf 'test\t1\t3\ntrain\t1\t3\ntest\t2\t3\ntrain\t2\t3')" 'a record for each setting and split'
+is "$(jq -s -c 'map(.accuracy >= 0 and .lower_bound_95 <= .accuracy and .colors <= 1 and .shapes <= 1) | unique' <out)" \
+	'[true]' 'with its figures'
+for bad in '--count 0' '--num-diffusion-steps 0' '--num-diffusion-steps 4,x' '--guidance -1' '--splits all'; do
+	# shellcheck disable=SC2086 # an option and its value
+	expect_status 2 "$bad is refused" t3d bench captions --checkpoint "$run" $bad
+done
+
 expect_status 2 'no prompt' t3d generate --checkpoint "$run" -o x.ply
 expect_status 2 'no output' t3d generate x --checkpoint "$run"
 expect_status 2 'an unknown ending' t3d generate x --checkpoint "$run" -o x.stl

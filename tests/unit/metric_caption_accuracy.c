@@ -1,0 +1,251 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The judge of generators on objects whose answer is known. */
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "base/defs.h"
+#include "geom/primitives.h"
+#include "metric/caption_accuracy.h"
+
+enum { SIDE = 16, MANY = 40 };
+
+static struct t3d_caption_pool *pool;
+static struct t3d_err err;
+
+static uint32_t id_of(const char *caption)
+{
+    int id = t3d_primitives_core_find(caption);
+
+    assert_true(id >= 0);
+    return (uint32_t)id;
+}
+
+static void canonical_pictures_are_their_own_nearest(void **state)
+{
+    (void)state;
+    for (uint32_t id = 0; id < T3D_CORE_COMBINATIONS; id++)
+        assert_int_equal(t3d_caption_pool_nearest(pool, t3d_caption_pool_picture(pool, id)), id);
+}
+
+/* The nearest by the definition, in floating point. */
+static uint32_t naive_nearest(const uint8_t *picture)
+{
+    size_t n = t3d_caption_pool_bytes(pool);
+    double best = INFINITY;
+    uint32_t found = 0;
+
+    for (uint32_t id = 0; id < T3D_CORE_COMBINATIONS; id++) {
+        const uint8_t *c = t3d_caption_pool_picture(pool, id);
+        double sum = 0;
+
+        for (size_t i = 0; i < n; i++)
+            sum += pow((double)c[i] - (double)picture[i], 2);
+        if (sum < best) {
+            best = sum;
+            found = id;
+        }
+    }
+    return found;
+}
+
+static void faded_and_mixed_pictures_go_where_they_are_nearest(void **state)
+{
+    size_t n = t3d_caption_pool_bytes(pool);
+    uint8_t *p = malloc(n);
+    uint32_t red = id_of("a red cube on a blue cylinder"), own = 0;
+
+    (void)state;
+    assert_non_null(p);
+    for (uint32_t id = 7; id < T3D_CORE_COMBINATIONS; id += 97) {
+        for (size_t i = 0; i < n; i++) /* a sixth of another object shines through */
+            p[i] = (uint8_t)((5 * t3d_caption_pool_picture(pool, id)[i] +
+                              t3d_caption_pool_picture(pool, red)[i]) /
+                             6);
+        assert_int_equal(t3d_caption_pool_nearest(pool, p), naive_nearest(p));
+        own += t3d_caption_pool_nearest(pool, p) == id;
+    }
+    assert_true(own >= 9); /* of 10 */
+    free(p);
+}
+
+static void views_differ_and_stand_on_white(void **state)
+{
+    const uint8_t *p = t3d_caption_pool_picture(pool, id_of("a red cube"));
+    size_t middle = 3 * (SIDE / 2 * SIDE + SIDE / 2);
+
+    (void)state;
+    assert_int_equal(t3d_caption_pool_bytes(pool), 4 * SIDE * SIDE * 3);
+    for (int k = 0; k < 3; k++)
+        assert_int_equal(p[k], 255);
+    assert_true(p[middle] > 100 && p[middle + 1] < 90 && p[middle + 2] < 90);
+}
+
+/* A ball of Gaussians on a spiral around it, in the colour of the middle of the blue sphere. */
+static struct t3d_gaussians blue_ball(void)
+{
+    enum { N = 800 };
+    static float xyz[N][3], log_scale[N][3], quaternion[N][4], opacity[N], rgb[N][3];
+    const uint8_t *blue =
+        t3d_caption_pool_picture(pool, id_of("a blue sphere")) + 3 * (SIDE / 2 * SIDE + SIDE / 2);
+
+    for (int i = 0; i < N; i++) {
+        double y = (2 * i + 1.0) / N - 1, r = sqrt(1 - y * y), turn = 2.399963 * i;
+
+        xyz[i][0] = (float)(0.97 * r * cos(turn));
+        xyz[i][1] = (float)(0.97 * y);
+        xyz[i][2] = (float)(0.97 * r * sin(turn));
+        quaternion[i][0] = 1;
+        opacity[i] = 8;
+        for (int k = 0; k < 3; k++) {
+            log_scale[i][k] = -3;
+            rgb[i][k] = (float)blue[k] / 255;
+        }
+    }
+    return (struct t3d_gaussians){N, *xyz, *log_scale, *quaternion, opacity, *rgb};
+}
+
+static void gaussians_are_drawn_and_judged(void **state)
+{
+    struct t3d_gaussians none = {0}, ball = blue_ball();
+    uint8_t *p = malloc(t3d_caption_pool_bytes(pool));
+
+    (void)state;
+    assert_non_null(p);
+    assert_int_equal(t3d_caption_pool_draw(pool, &none, p, &err), T3D_OK);
+    for (size_t i = 0; i < t3d_caption_pool_bytes(pool); i++)
+        assert_int_equal(p[i], 255);
+    assert_int_equal(t3d_caption_pool_nearest(pool, p), naive_nearest(p));
+    assert_int_equal(t3d_caption_pool_draw(pool, &ball, p, &err), T3D_OK);
+    assert_int_equal(t3d_caption_pool_nearest(pool, p), id_of("a blue sphere"));
+    free(p);
+}
+
+static void tally_counts_parts(void **state)
+{
+    struct t3d_caption_tally t = {0};
+    uint32_t want = id_of("a red cube on a blue cone");
+
+    (void)state;
+    t3d_caption_count(&t, want, want, 1);
+    assert_true(t.n == 1 && t.right == 1 && t.parts == 2 && t.colors == 2 && t.shapes == 2);
+    assert_true(t.canonical == 1 && t.canonical_right == 1);
+    t3d_caption_count(&t, want, id_of("a red torus on a green cone"), 0);
+    assert_true(t.n == 2 && t.right == 1 && t.parts == 4 && t.colors == 3 && t.shapes == 3);
+    assert_true(t.canonical == 1 && t.canonical_right == 1);
+    t3d_caption_count(&t, want, id_of("a red cube"), 1);
+    assert_true(t.n == 3 && t.right == 1 && t.parts == 6 && t.colors == 4 && t.shapes == 4);
+    assert_true(t.canonical == 2 && t.canonical_right == 1);
+    t3d_caption_count(&t, id_of("a red cube"), want, 0);
+    assert_true(t.n == 4 && t.right == 1 && t.parts == 7 && t.colors == 5 && t.shapes == 5);
+}
+
+/* The bound p solves (phat - p)^2 = z^2 p (1 - p) / n, below phat. */
+static void wilson_solves_its_equation(void **state)
+{
+    static const uint64_t cases[][2] = {{0, 10}, {1, 10}, {5, 10}, {476, 512}, {512, 512}, {1, 1}};
+
+    (void)state;
+    for (size_t i = 0; i < T3D_COUNT(cases); i++) {
+        double n = (double)cases[i][1], hat = (double)cases[i][0] / n, z = 1.96,
+               p = t3d_wilson_lower(cases[i][0], cases[i][1], z);
+
+        assert_true(p >= 0 && p <= hat);
+        assert_true(fabs((hat - p) * (hat - p) - z * z * p * (1 - p) / n) < 1e-12);
+    }
+    assert_true(t3d_wilson_lower(0, 0, 1.96) == 0);
+}
+
+/* --- a maker that gives nothing -------------------------------------------------------------- */
+
+struct fake {
+    size_t asked;
+    uint32_t combination[MANY * 10];
+    uint64_t seed[MANY * 10];
+    char text[MANY * 10][96];
+};
+
+static int fake_run(void *ctx, const struct t3d_caption_query *q, int n, struct t3d_err *e)
+{
+    struct fake *f = ctx;
+
+    (void)e;
+    assert_true(n >= 1 && n <= 7);
+    for (int i = 0; i < n; i++, f->asked++) {
+        f->combination[f->asked] = q[i].combination;
+        f->seed[f->asked] = q[i].seed;
+        snprintf(f->text[f->asked], sizeof f->text[0], "%s", q[i].text);
+        assert_string_equal(t3d_primitives_core_split(q[i].combination), "test");
+        assert_int_equal(q[i].number == 0, t3d_primitives_core_find(q[i].text) >= 0);
+    }
+    return T3D_OK;
+}
+
+static void fake_object(void *ctx, int i, struct t3d_gaussians *g)
+{
+    (void)ctx;
+    (void)i;
+    *g = (struct t3d_gaussians){0};
+}
+
+static void every_held_out_caption_is_asked(void **state)
+{
+    static struct fake f;
+    struct t3d_caption_maker m = {.ctx = &f, .batch = 7, .run = fake_run, .object = fake_object};
+    struct t3d_caption_tally t;
+    size_t held_out = 0;
+    double seconds;
+
+    (void)state;
+    for (uint32_t id = 0; id < T3D_CORE_COMBINATIONS; id++)
+        held_out += strcmp(t3d_primitives_core_split(id), "test") == 0;
+    assert_true(held_out * 10 >= T3D_CORE_COMBINATIONS); /* a tenth of the combinations */
+    assert_true(2 * held_out + 5 < T3D_COUNT(f.seed));
+    assert_int_equal(
+        t3d_caption_accuracy(&t, &seconds, pool, &m, "test", 2 * held_out + 5, 11, &err), T3D_OK);
+    assert_int_equal(f.asked, 2 * held_out + 5);
+    assert_int_equal(t.n, f.asked);
+    assert_int_equal(t.canonical, held_out);
+    assert_int_equal(t.pairs, held_out + 5);
+    assert_true(t.difference == 0);
+    assert_true(t.right <= 2 * 3); /* all pictures are the same: one combination at most */
+    for (size_t i = held_out; i < f.asked; i++) {
+        assert_int_equal(f.combination[i], f.combination[i - held_out]);
+        assert_string_not_equal(f.text[i], f.text[i - held_out]);
+        assert_int_equal(f.seed[i], f.seed[i - held_out] + 1);
+    }
+    assert_int_equal(f.seed[0], 11);
+    assert_int_equal(t3d_caption_accuracy(&t, &seconds, pool, &m, "tests", 1, 0, &err), T3D_USAGE);
+}
+
+static int set_up(void **state)
+{
+    (void)state;
+    return t3d_caption_pool_new(&pool, SIDE, 2, &err) == T3D_OK ? 0 : -1;
+}
+
+static int tear_down(void **state)
+{
+    (void)state;
+    t3d_caption_pool_free(pool);
+    return 0;
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(canonical_pictures_are_their_own_nearest),
+        cmocka_unit_test(faded_and_mixed_pictures_go_where_they_are_nearest),
+        cmocka_unit_test(views_differ_and_stand_on_white),
+        cmocka_unit_test(gaussians_are_drawn_and_judged),
+        cmocka_unit_test(tally_counts_parts),
+        cmocka_unit_test(wilson_solves_its_equation),
+        cmocka_unit_test(every_held_out_caption_is_asked)};
+
+    return cmocka_run_group_tests(tests, set_up, tear_down);
+}
