@@ -105,3 +105,8 @@ int t3d_unhex(const char *s, size_t n, void *out)
     }
     return 0;
 }
+
+void t3d_base64(const void *data, size_t n, char *out)
+{
+    EVP_EncodeBlock((unsigned char *)out, data, (int)n);
+}

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* base/hash.h -- SHA-256 (FIPS 180-4, by libcrypto) and hexadecimal.
+/* base/hash.h -- SHA-256 (FIPS 180-4, by libcrypto), hexadecimal and base64.
  *
  *     struct t3d_sha256 *h;
  *     if (t3d_sha256_new(&h, err) < 0) ...
@@ -35,5 +35,7 @@ uint64_t t3d_hash64(const char *s);
  */
 void t3d_hex(const void *data, size_t n, char *out);
 int t3d_unhex(const char *s, size_t n, void *out) T3D_MUST_CHECK;
+/* Base64 (RFC 4648, section 4) of n bytes, at most 2^30, into out: 4 ceil(n / 3) + 1 bytes. */
+void t3d_base64(const void *data, size_t n, char *out);
 
 #endif

@@ -103,9 +103,25 @@ static void hex_and_back(void **state)
     assert_int_equal(back[0], 255);
 }
 
+/* RFC 4648, section 10. */
+static void base64_vectors(void **state)
+{
+    static const char *const text[] = {"", "f", "fo", "foo", "foob", "fooba", "foobar"};
+    static const char *const want[] = {"",         "Zg==",     "Zm8=",    "Zm9v",
+                                       "Zm9vYg==", "Zm9vYmE=", "Zm9vYmFy"};
+    char out[16];
+
+    (void)state;
+    for (int i = 0; i < 7; i++) {
+        t3d_base64(text[i], strlen(text[i]), out);
+        assert_string_equal(out, want[i]);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(base64_vectors),
         cmocka_unit_test(known_answers),
         cmocka_unit_test(a_million_letters_in_pieces),
         cmocka_unit_test(strings_keep_their_ends),
