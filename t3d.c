@@ -147,9 +147,20 @@ static int no_such_tool(const char *word, struct t3d_err *err)
 {
     char list[MAX_TOOLS * NAME_SIZE] = "", near[NAME_SIZE];
     const char *hint;
+    static const char *const elsewhere[][2] = {
+        {"preprocess", "the stages are 't3d filter', 'render', 'embed' and 'splits'"},
+        {"download", "objects come by 't3d fetch', weights by 't3d fetch weights'"},
+        {"finetune", "there is no fine-tuning: train anew, 't3d train --run NAME'"},
+        {"distill", "fewer steps are 't3d generate --num-diffusion-steps N'"},
+        {"export", "'t3d generate --format' lists the formats"},
+        {"human", "people are not asked: 't3d evaluate' measures"}};
     struct tools t;
     size_t n = 0;
 
+    for (size_t i = 0; i < T3D_COUNT(elsewhere); i++)
+        if (strcmp(word, elsewhere[i][0]) == 0)
+            return t3d_err_set(err, T3D_USAGE, "usage", "there is no tool '%s': %s", word,
+                               elsewhere[i][1]);
     find_tools(&t);
     for (size_t i = 0; i < T3D_COUNT(own); i++)
         n += (size_t)snprintf(list + n, sizeof list - n, "%s ", own[i]);

@@ -32,7 +32,7 @@ static const struct t3d_opt opts[] = {
      "the network: a name such as clip-vit-b32, or a folder saved by transformers or open_clip"},
     {0, "captions", T3D_OPT_STRING, offsetof(struct conf, captions), "FILE", NULL, NULL,
      "a list of captions in place of the workspace's: .txt, .csv, .json or NDJSON"},
-    {0, "images", T3D_OPT_FILES, offsetof(struct conf, images), "FILE...", NULL, NULL,
+    {0, "images", T3D_OPT_FILES, offsetof(struct conf, images), "FILE", NULL, NULL,
      "pictures in place of the workspace's: PNG, JPEG or WebP"},
     {'o', "output", T3D_OPT_STRING, offsetof(struct conf, output), "DIR-or-.npy", NULL, NULL,
      "where the rows go; else embeddings/<model> in the workspace"},

@@ -11,6 +11,7 @@
 #include "base/json.h"
 #include "base/log.h"
 #include "base/tool.h"
+#include "base/utf8.h"
 #include "image/image.h"
 #include "image/sheet.h"
 #include "net/embed.h"
@@ -243,11 +244,22 @@ static int open_rows(struct search *x, const char *name, struct t3d_err *err)
 static int open_sheet(struct search *x, struct t3d_err *err)
 {
     const struct conf *c = x->conf;
-    struct t3d_sheet_style style = {.columns = (uint32_t)c->top,
-                                    .cell = (uint32_t)T3D_MIN(c->cell, 1u << 16),
-                                    .background = 0xffffff};
+    struct t3d_sheet_style style = {
+        .columns = (uint32_t)c->top, .cell = (uint32_t)c->cell, .background = 0xffffff};
 
     return c->sheet ? t3d_sheet_new(&x->sheet, &style, err) : T3D_OK;
+}
+
+static int check_queries(const struct t3d_list *queries, struct t3d_err *err)
+{
+    for (size_t i = 0; i < queries->n; i++) {
+        size_t n = strlen(queries->item[i]);
+        if (!n)
+            return t3d_err_set(err, T3D_USAGE, "usage", "query %zu is empty", i + 1);
+        if (t3d_utf8_valid(queries->item[i], n) < n)
+            return t3d_err_set(err, T3D_USAGE, "usage", "query %zu is not UTF-8", i + 1);
+    }
+    return T3D_OK;
 }
 
 static int run(void *conf, struct t3d_err *err)
@@ -258,10 +270,15 @@ static int run(void *conf, struct t3d_err *err)
     const char *name = NULL;
     int r = T3D_OK;
 
+    if (c->cell < 16 || c->cell > 1024)
+        return t3d_err_set(err, T3D_USAGE, "usage", "--cell %llu is not within 16 and 1024",
+                           (unsigned long long)c->cell);
     if (c->top < 1 || c->top > 256)
         return t3d_err_set(err, T3D_USAGE, "usage", "--top %llu is not within 1 and 256",
                            (unsigned long long)c->top);
-    r = t3d_manifest_open(&x.manifest, c->common.workspace, T3D_MANIFEST_READONLY, err);
+    r = check_queries(&c->common.operands, err);
+    if (r == T3D_OK)
+        r = t3d_manifest_open(&x.manifest, c->common.workspace, T3D_MANIFEST_READONLY, err);
     if (r == T3D_OK)
         r = open_model(&x, &name, err);
     if (r == T3D_OK)

@@ -38,8 +38,11 @@ static const char *all_names(struct parse *p)
 static int unknown(struct parse *p, const char *name)
 {
     char near[64];
-    const char *hint = t3d_did_you_mean(name, all_names(p), near, sizeof near);
+    const char *hint, *advice = t3di_opt_advice(name);
 
+    if (advice)
+        return usage(p, "there is no --%s here: %s", name, advice);
+    hint = t3d_did_you_mean(name, all_names(p), near, sizeof near);
     return hint ? usage(p, "unknown option --%s (did you mean --%s?)", name, hint)
                 : usage(p, "unknown option --%s", name);
 }

@@ -9,6 +9,7 @@
 #include "base/arena.h"
 #include "base/file.h"
 #include "store/manifest.h"
+#include "store/weights.h"
 
 static int is_folder(const char *path)
 {
@@ -54,14 +55,19 @@ int t3d_model_place(char **dir, const char *workspace, const char *name, struct 
 static int missing(const char *workspace, const char *name, struct t3d_err *err)
 {
     const char *here = is_folder(name) ? "; for the folder here write ./" : "";
+    int root = strcmp(workspace, ".") == 0;
+    char near[64];
 
-    if (strcmp(workspace, ".") == 0)
+    if (!t3d_weights_find(name, near))
         return t3d_err_set(err, T3D_USAGE, "missing-model",
-                           "model '%s' is not there: 't3d fetch weights %s' gets it%s%s", name,
-                           name, here, *here ? name : "");
+                           "model '%s' is not there, and no weights are called so%s%s%s%s%s "
+                           "('t3d fetch weights --list')",
+                           name, near[0] ? " (did you mean '" : "", near, near[0] ? "'?)" : "",
+                           here, *here ? name : "");
     return t3d_err_set(err, T3D_USAGE, "missing-model",
-                       "model '%s' is not there: 't3d -C %s fetch weights %s' gets it%s%s", name,
-                       workspace, name, here, *here ? name : "");
+                       "model '%s' is not there: 't3d %s%s%sfetch weights %s' gets it%s%s", name,
+                       root ? "" : "-C ", root ? "" : workspace, root ? "" : " ", name, here,
+                       *here ? name : "");
 }
 
 int t3d_model_find(char **dir, const char *workspace, const char *name_or_dir, struct t3d_arena *a,

@@ -12,6 +12,8 @@ empty out 'no tool: stdout is empty'
 expect_status 2 'unknown tool' t3d verison
 empty out 'unknown tool: stdout is empty'
 like "$err" "did you mean 'version'" 'unknown tool: did you mean'
+expect_status 2 'a stage of other scripts' t3d preprocess
+like "$err" "t3d filter" 'says which tools do it'
 expect_status 2 'a path is no tool' t3d ../../bin/true
 expect_status 2 'unknown option' t3d --verison
 like "$err" 'did you mean --version' 'unknown option: did you mean'
@@ -86,6 +88,28 @@ for program in "$T3D_BUILD"/t3d "$T3D_BUILD"/t3d-*; do
 	if [ -f "$program" ] && [ -x "$program" ]; then
 		check_tool "${program##*/}"
 	fi
+done
+
+# --- options of other training scripts: the message says what to use
+elsewhere() { # OPTION TOOL WHAT
+	expect_status 2 "$2 $1" t3d "$2" "$1"
+	like "$err" "^t3d $2: there is no $(printf %s "$1" | tr _ -) here: .*$3" "$2 $1: what to use"
+}
+elsewhere --use_lora train 't3d train --run NAME'
+elsewhere --stage train 't3d help'
+elsewhere --checkpoint train '--run NAME'
+elsewhere --filter_quality embed 't3d filter'
+elsewhere --prompt generate 'operand'
+elsewhere --benchmark evaluate '--prompts FILE'
+expect_status 2 'a part of such a name' t3d train --lora
+unlike "$err" 'here:' 'a part of such a name has no advice'
+# every option that the guide calls refused has a message
+refused=$(sed -n '/^## Options of the training guides/,$p' "$T3D_SOURCE/doc/guide.md" | grep '| refused:' | sed 's/^| //; s/ | refused.*//' |
+	grep -oE -- '--[a-z0-9_-]+')
+ok "$([ "$(echo "$refused" | wc -l)" -gt 20 ]; echo $?)" 'the guide lists them'
+for option in $refused; do
+	t3d status "$option" >out 2>err
+	like "$(cat err)" 'there is no .* here: ' "refused: $option"
 done
 
 # --- completion does complete

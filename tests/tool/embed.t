@@ -145,6 +145,9 @@ is "$(jq -r '[.query, .rank] | @tsv' out | wc -l)" 6 'three objects a query'
 is "$(jq -s 'map(.score) | .[0] >= .[1] and .[1] >= .[2]' out)" true 'the best first'
 is "$(head -c 4 s.png | tail -c 3)" PNG 'and a sheet'
 expect_status 2 'no query' t3d search
+expect_status 2 'an empty query' t3d search 'a red cube' ''
+expect_status 2 'a query that is no UTF-8' t3d search "$(printf 'a \377')"
+expect_status 2 'a cell too small' t3d search 'a red cube' --cell 1
 
 # --- pictures
 t3d render -q --resolution 64 --num-views 1 --format dir --output-dir views
@@ -161,7 +164,9 @@ is "$(floats q.npy 0)" "$(floats p.npy 5)" 'the others do not change a row'
 
 # --- usage
 expect_status 2 'an unknown model' t3d embed --model clip-none
-like "$err" "fetch weights clip-none" 'says which command gets it'
+like "$err" "no weights are called so" 'and none of the catalogue'
+expect_status 2 'a model that can be had' t3d embed --model clip-vit-b32
+like "$err" "fetch weights clip-vit-b32" 'says which command gets it'
 expect_status 2 'a list without a place for its rows' t3d embed --captions four.txt
 expect_status 2 'two lists into one .npy' t3d embed --captions four.txt --images "$2" -o x.npy
 expect_status 2 'a colour' t3d embed --background white

@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <string.h>
+
+#include "base/opt_impl.h"
+#include "base/defs.h"
+
+/* Options of other training scripts that are something else here, or nothing: doc/guide.md has the
+ * same table with the reasons. A name stands here only for the commands that do not have it. */
+static const struct {
+    const char *names; /* between spaces */
+    const char *advice;
+} table[] = {
+    {" subset ", "choose the objects in the list given to 't3d fetch urls'"},
+    {" filter-quality ", "that is a stage of its own, 't3d filter'"},
+    {" render-multiview ", "that is a stage of its own, 't3d render'"},
+    {" extract-embeddings ", "that is a stage of its own, 't3d embed'"},
+    {" create-splits ", "that is a stage of its own, 't3d splits'"},
+    {" captions use-cap3d ", "captions come with the objects: 't3d fetch local --captions FILE'"},
+    {" dataset ", "the objects are those of the workspace, -C DIR"},
+    {" stage ", "there is one command a stage: 't3d help' lists them"},
+    {" pretrained ", "a run begins from nothing and goes on by the same command"},
+    {" checkpoint ", "a run of 't3d train' goes on by the same command (--run NAME); "
+                     "'t3d generate' takes a checkpoint"},
+    {" gpus nproc-per-node ", "training is one process on the CPU; -j N is its threads"},
+    {" multi-stage coarse-steps fine-steps ",
+     "there is one stage of training: its length is --steps and --schedule-steps"},
+    {" gradient-checkpointing deepspeed-config ",
+     "use a smaller --batch-size and more --gradient-accumulation-steps; 't3d train --plan' prints "
+     "the memory"},
+    {" mixed-precision precision ",
+     "training computes in float32; 't3d train --weights f16' stores the result in half the room"},
+    {" use-lora lora-rank ", "there are no adapters: train anew, 't3d train --run NAME'"},
+    {" teacher student dual-teacher multiview-teacher singleview-teacher target-latency ",
+     "there is no distillation: fewer steps are 't3d generate --num-diffusion-steps N'"},
+    {" text-encoder ", "the text encoder is learned with the model; frozen ones are those of "
+                       "'t3d embed --model'"},
+    {" clip-loss-weight multiview-clip-loss loss-type ",
+     "that is score distillation; here the objective is rectified flow on pictures"},
+    {" densify-grad-threshold densify-until-iter test-iterations ",
+     "that fits Gaussians to one scene; here a network predicts them"},
+    {" latent-space-processing architecture ", "the models are feed-forward and work on pixels"},
+    {" prompt ", "a prompt is an operand: t3d generate 'a red cube'"},
+    {" use-distilled-model ", "name the model: 't3d generate --checkpoint NAME'"},
+    {" inference-precision quantize ",
+     "networks compute in float32; 't3d train --weights f16' stores them in half the room"},
+    {" benchmark ", "make objects of its prompts by 't3d generate --prompts FILE', then "
+                    "'t3d evaluate --pred DIR --ref DIR'"},
+    {" human-eval annotators ", "people are not asked: 't3d evaluate' measures"},
+};
+
+const char *t3di_opt_advice(const char *name)
+{
+    size_t n = strlen(name);
+
+    for (size_t i = 0; i < T3D_COUNT(table); i++)
+        for (const char *at = table[i].names; (at = strstr(at + 1, name)) != NULL;)
+            if (at[-1] == ' ' && at[n] == ' ')
+                return table[i].advice;
+    return NULL;
+}
