@@ -31,7 +31,9 @@ static void workspace_comes_first(void **state)
     assert_int_equal(t3d_model_place(&place, root, "tiny", &arena, &err), T3D_OK);
     assert_int_equal(find("tiny", &dir, &err), T3D_USAGE);
     assert_string_equal(err.reason, "missing-model");
-    assert_non_null(strstr(err.msg, "fetch weights tiny"));
+    assert_non_null(strstr(err.msg, "no weights are called so"));
+    assert_int_equal(find("clip-vit-b32", &dir, &err), T3D_USAGE); /* of the catalogue */
+    assert_non_null(strstr(err.msg, "fetch weights clip-vit-b32"));
     assert_int_equal(t3d_make_dirs(place, NULL), T3D_OK);
     assert_int_equal(find("tiny", &dir, &err), T3D_OK);
     assert_string_equal(dir, place);
