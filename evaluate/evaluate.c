@@ -44,7 +44,7 @@ static const struct t3d_opt opts[] = {
     {0, "points", T3D_OPT_U64, offsetof(struct conf, points), "N", "100000", NULL,
      "points taken from each mesh"},
     {0, "emd-points", T3D_OPT_U64, offsetof(struct conf, emd_points), "N", "2048", NULL,
-     "of these, the first N are matched for emd"},
+     "of these, the first N are matched for emd; all, where there are fewer"},
     {0, "emd-floor", T3D_OPT_BOOL, offsetof(struct conf, emd_floor), NULL, "yes", NULL,
      "measure the noise floor of emd as well, which takes as long again"},
     {0, "resolution", T3D_OPT_U64, offsetof(struct conf, resolution), "R", "512", NULL,
@@ -485,9 +485,12 @@ static int compare(const struct conf *c, struct t3d_err *err)
 
 static int run(void *conf, struct t3d_err *err)
 {
-    struct run x = {.conf = conf};
+    struct conf *c = conf;
+    struct run x = {.conf = c};
     int r;
 
+    if (!t3d_opt_given(&c->common, "emd-points"))
+        c->emd_points = T3D_MIN(c->emd_points, c->points);
     if (x.conf->compare.n) {
         r = compare(conf, err);
     } else {

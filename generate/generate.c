@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* t3d-generate: objects from text. */
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,6 +13,7 @@
 #include "base/openmp.h"
 #include "base/progress.h"
 #include "base/tool.h"
+#include "base/utf8.h"
 #include "draw/splat_views.h"
 #include "image/png.h"
 #include "image/sheet.h"
@@ -19,6 +21,8 @@
 #include "store/model_find.h"
 
 enum { MAX_PROMPT = 1 << 20, SHEET_VIEWS = 8, NAME = 64, N_ORIGIN = 7 };
+
+#define MAX_SEED 0x1p53 /* JSON's numbers are exact up to here */
 
 struct conf {
     struct t3d_common common;
@@ -84,6 +88,10 @@ struct generate {
 static int add_prompt(struct generate *g, const char *prompt, const char *uid, uint64_t seed,
                       struct t3d_err *err)
 {
+    size_t size = strlen(prompt);
+
+    if (t3d_utf8_valid(prompt, size) < size)
+        return t3d_err_set(err, T3D_USAGE, "usage", "a prompt is not UTF-8");
     for (uint64_t i = 0; i < g->conf->num_samples; i++) {
         struct request *r;
 
@@ -121,19 +129,28 @@ static int add_record(struct generate *g, const cJSON *o, struct t3d_err *err)
 {
     const char *prompt = t3d_json_str(o, "prompt", t3d_json_str(o, "caption", NULL)),
                *uid = t3d_json_str(o, "uid", NULL);
+    double seed = t3d_json_num(o, "seed", -1);
 
     if (!prompt)
         return t3d_err_set(err, T3D_USAGE, "usage", "a record has no \"prompt\"");
     if (uid && !is_uid(uid))
         return t3d_err_set(err, T3D_USAGE, "usage", "uid '%s' is not [A-Za-z0-9._-]{1,128}", uid);
-    return add_prompt(g, prompt, uid,
-                      (uint64_t)t3d_json_num(o, "seed", (double)g->conf->common.seed), err);
+    if (!cJSON_GetObjectItemCaseSensitive(o, "seed"))
+        return add_prompt(g, prompt, uid, g->conf->common.seed, err);
+    if (!(seed >= 0 && seed <= MAX_SEED) || seed != floor(seed))
+        return t3d_err_set(err, T3D_USAGE, "usage", "seed %g is not a whole number from 0 to 2^53",
+                           seed);
+    return add_prompt(g, prompt, uid, (uint64_t)seed, err);
 }
 
 static int add_line(struct generate *g, const char *line, struct t3d_err *err)
 {
     cJSON *o = line[0] == '{' ? cJSON_Parse(line) : NULL;
-    int r = o ? add_record(g, o, err) : add_prompt(g, line, NULL, g->conf->common.seed, err);
+    int r;
+
+    if (line[0] == '{' && !o)
+        return t3d_err_set(err, T3D_USAGE, "usage", "what begins with { is not a JSON object");
+    r = o ? add_record(g, o, err) : add_prompt(g, line, NULL, g->conf->common.seed, err);
 
     cJSON_Delete(o);
     return r;
@@ -141,25 +158,52 @@ static int add_line(struct generate *g, const char *line, struct t3d_err *err)
 
 static int read_prompts(struct generate *g, FILE *f, const char *name, struct t3d_err *err)
 {
-    size_t capacity = 0;
+    struct t3d_err why;
+    size_t capacity = 0, number = 0;
     char *line = NULL;
     ssize_t n;
     int r = T3D_OK;
 
     while (r == T3D_OK && (n = getline(&line, &capacity, f)) >= 0) {
+        number++;
         while (n > 0 && (line[n - 1] == '\n' || line[n - 1] == '\r'))
             line[--n] = 0;
         if (n > MAX_PROMPT || strlen(line) != (size_t)n)
-            r = t3d_err_set(err, T3D_USAGE, "usage",
-                            "%s: a prompt of %zd bytes, or with a NUL, is "
-                            "not a line of text",
-                            name, n);
+            r = t3d_err_set(&why, T3D_USAGE, "usage",
+                            "a prompt of %zd bytes, or with a NUL, is not a line of text", n);
         else if (n > 0)
-            r = add_line(g, line, err);
+            r = add_line(g, line, &why);
+        if (r < 0)
+            t3d_err_set(err, r, why.reason, "%s, line %zu: %s", name, number, why.msg);
     }
     if (r == T3D_OK && ferror(f))
         r = t3d_err_sys(err, "cannot read", name);
     free(line);
+    return r;
+}
+
+static int by_uid(const void *a, const void *b)
+{
+    return strcmp(*(char *const *)a, *(char *const *)b);
+}
+
+/* Files are named by uid: of two objects with one uid one would be lost. */
+static int check_uids(const struct generate *g, struct t3d_err *err)
+{
+    const char **uid = calloc(g->n + 1, sizeof *uid);
+    int r = T3D_OK;
+
+    if (!uid)
+        return t3d_err_nomem(err, "the prompts");
+    for (size_t i = 0; i < g->n; i++)
+        uid[i] = g->request[i].uid;
+    qsort(uid, g->n, sizeof *uid, by_uid);
+    for (size_t i = 1; i < g->n && r == T3D_OK; i++)
+        if (strcmp(uid[i - 1], uid[i]) == 0)
+            r = t3d_err_set(err, T3D_USAGE, "usage",
+                            "two objects have the uid '%s': give each prompt one of its own",
+                            uid[i]);
+    free(uid);
     return r;
 }
 
@@ -183,7 +227,7 @@ static int collect(struct generate *g, struct t3d_err *err)
     if (r == T3D_OK && g->n == 0)
         r = t3d_err_set(err, T3D_USAGE, "usage",
                         "say what to make: t3d generate \"a red cube\" -o cube.ply");
-    return r;
+    return r == T3D_OK ? check_uids(g, err) : r;
 }
 
 /* --- formats --------------------------------------------------------------------------------- */

@@ -1,14 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "model/clip_train.h"
 
-#include <unistd.h>
-
 #include "base/arena.h"
 #include "base/clock.h"
-#include "base/file.h"
 #include "base/json.h"
 #include "base/rng.h"
-#include "net/bpe_train.h"
+#include "model/vocabulary.h"
 #include "net/tokenize_clip.h"
 
 enum { WHITE = 255, MAX_VALIDATION = 4 };
@@ -30,40 +27,9 @@ struct training {
 
 /* --- vocabulary ------------------------------------------------------------------------------ */
 
-/* Call each caption of the training set. */
-static int each_caption(struct training *t,
-                        int (*each)(void *ctx, struct t3d_caption c, struct t3d_err *err),
-                        void *ctx, struct t3d_err *err)
+/* Texts are as long as the longest caption needs. */
+static int count_tokens(struct training *t, struct t3d_caption c, struct t3d_err *err)
 {
-    int r = T3D_OK;
-
-    for (uint32_t i = 0; i < t3d_loader_samples(t->train) && r == T3D_OK; i++)
-        for (size_t k = 0; k < t3d_loader_captions(t->train, i) && r == T3D_OK; k++)
-            r = each(ctx, t3d_loader_caption(t->train, i, k), err);
-    return r;
-}
-
-static int add_words(void *ctx, struct t3d_caption c, struct t3d_err *err)
-{
-    return t3d_bpe_trainer_add(ctx, c.text, c.size, err);
-}
-
-static int make_vocabulary(struct training *t, const char *dir, struct t3d_err *err)
-{
-    struct t3d_bpe_trainer *b;
-    int r = t3d_bpe_trainer_new(&b, (uint32_t)t->size.vocab, err);
-
-    if (r == T3D_OK)
-        r = each_caption(t, add_words, b, err);
-    if (r == T3D_OK)
-        r = t3d_bpe_trainer_write(b, dir, err);
-    t3d_bpe_trainer_free(b);
-    return r;
-}
-
-static int count_tokens(void *ctx, struct t3d_caption c, struct t3d_err *err)
-{
-    struct training *t = ctx;
     struct t3d_tokens tokens;
     int r = t3d_clip_tokenize(&tokens, t->tokenizer, c.text, c.size, (size_t)t->size.context,
                               &t->arena, err);
@@ -76,20 +42,14 @@ static int count_tokens(void *ctx, struct t3d_caption c, struct t3d_err *err)
 
 static int open_tokenizer(struct training *t, struct t3d_err *err)
 {
-    const char *dir = t->c->trainer.dir;
-    struct t3d_arena a = {0};
-    char *path = t3d_path_join(&a, dir, "merges.txt"); /* the last to be written */
-    int r = path ? T3D_OK : t3d_err_nomem(err, dir);
+    int r = t3d_vocabulary_open(&t->tokenizer, t->c->trainer.dir, t->train, t->size.vocab, err);
 
-    if (r == T3D_OK && access(path, F_OK) < 0)
-        r = make_vocabulary(t, dir, err);
     if (r == T3D_OK)
-        r = t3d_clip_tokenizer_open(&t->tokenizer, dir, err);
-    t3d_arena_free(&a);
-    if (r < 0)
-        return r;
-    t->size.vocab = (int)t3d_clip_tokenizer_size(t->tokenizer);
-    return each_caption(t, count_tokens, t, err);
+        t->size.vocab = (int)t3d_clip_tokenizer_size(t->tokenizer);
+    for (uint32_t i = 0; r == T3D_OK && i < t3d_loader_samples(t->train); i++)
+        for (size_t k = 0; r == T3D_OK && k < t3d_loader_captions(t->train, i); k++)
+            r = count_tokens(t, t3d_loader_caption(t->train, i, k), err);
+    return r;
 }
 
 /* --- inputs ---------------------------------------------------------------------------------- */

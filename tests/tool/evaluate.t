@@ -115,7 +115,9 @@ evaluate --pred worse --ref ref --metrics chamfer:cd-l1,iou -q -o w.json
 evaluate --pred pred --ref ref --metrics chamfer:cd-l1,iou -q -o p.json
 expect_status 0 'two reports' t3d evaluate --compare w.json p.json
 is "$(echo "$out" | jq -r '.n_common, .metrics["iou:grid128:ref-bbox1"].better' | tr '\n' ' ')" '16 b ' 'the better one is named'
-evaluate --pred pred --ref ref --metrics chamfer --points 1000 --emd-points 10 -q -o q.json
+t3d evaluate --pred pred --ref ref --metrics chamfer --points 1000 -q -o q.json
+is "$(value q.json .settings.emd_points)" 1000 'fewer points than emd takes by default: all of them'
+expect_status 2 'more than there are' t3d evaluate --pred pred --ref ref --points 1000 --emd-points 1001
 expect_status 1 'other names' t3d evaluate --compare w.json q.json
 like "$err" 'n2000|iou' 'the names are given'
 

@@ -66,4 +66,20 @@ cp "$run/model.safetensors" broken
 sed 's/"width": *256/"width":128/' "$run/config.json" >broken/config.json
 expect_status 1 'weights of another size' t3d generate x --checkpoint ./broken -o x.ply
 like "$err" 'has another shape than config.json says' 'the tensor is named'
+
+# --- lists of prompts that cannot be meant
+refuse() { # TEXT PATTERN
+	printf '%b\n' "$1" >list
+	expect_status 2 "refused: $1" t3d generate --prompts list --checkpoint "$run" -o bad
+	like "$err" "^t3d generate: $2" 'and says why'
+}
+refuse '{"uid":"x","prompt":"a"}\n{"uid":"x","prompt":"b"}' "two objects have the uid 'x'"
+refuse 'a cube\n{"uid":"000000","prompt":"b"}' "two objects have the uid '000000'"
+refuse 'a cube\n{"prompt":' 'list, line 2: what begins with \{ is not a JSON object'
+refuse '{"prompt":"a","seed":-1}' 'list, line 1: seed -1 is not a whole number'
+refuse '{"prompt":"a","seed":1e300}' 'list, line 1: seed 1e\+300 is not a whole number'
+refuse 'a \0377 cube' 'list, line 1: a prompt is not UTF-8'
+refuse 'a \0000 cube' 'list, line 1: a prompt of 8 bytes, or with a NUL'
+ok "$([ ! -e bad ]; echo $?)" 'nothing was written'
+
 done_testing
