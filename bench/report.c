@@ -22,7 +22,7 @@ static const struct t3d_opt opts[] = {
      "the page; else report.html, or standard output with --format md"},
     {0, "format", T3D_OPT_STRING, offsetof(struct conf, format), "NAME", "html", "html md",
      "html: one self-contained page; md: a table for a pull request"},
-    {0, "pictures", T3D_OPT_FILES, offsetof(struct conf, pictures), "FILE...", NULL, NULL,
+    {0, "pictures", T3D_OPT_FILES, offsetof(struct conf, pictures), "FILE", NULL, NULL,
      "contact sheets (.png) to show on the page"},
     {0}};
 

@@ -8,6 +8,7 @@
 
 #include "base/arena.h"
 #include "base/file.h"
+#include "base/hash.h"
 #include "base/json.h"
 #include "base/log.h"
 #include "base/openmp.h"
@@ -72,7 +73,7 @@ struct generate {
     const struct conf *conf;
     enum format format;
     struct request *request;
-    size_t n, capacity;
+    size_t n, capacity, made;
     int one; /* --output is the file itself */
     struct t3d_sampler *sampler;
     struct t3d_view_set set;
@@ -412,6 +413,7 @@ static int run_batch(struct generate *g, size_t first, int n, struct t3d_err *er
     for (int i = 0; i < n && r == T3D_OK; i++) {
         g->cut += (uint64_t)cut[i];
         r = write_object(g, i, &g->request[first + (size_t)i], err);
+        g->made += r == T3D_OK;
     }
     return r;
 }
@@ -449,6 +451,18 @@ static int check(const struct conf *c, struct t3d_err *err)
     return T3D_OK;
 }
 
+/* Leave the objects of --shard; names and seeds are those of the whole list. */
+static void keep_part(struct generate *g)
+{
+    const struct t3d_common *c = &g->conf->common;
+    size_t n = 0;
+
+    for (size_t i = 0; i < g->n; i++)
+        if (t3d_hash64(g->request[i].uid) % c->shard_count == c->shard_index)
+            g->request[n++] = g->request[i];
+    g->n = n;
+}
+
 static int run(void *conf, struct t3d_err *err)
 {
     struct generate g = {.conf = conf};
@@ -458,9 +472,10 @@ static int run(void *conf, struct t3d_err *err)
         r = collect(&g, err);
     if (r == T3D_OK)
         r = choose_format(&g, err);
-    if (r == T3D_OK && !g.conf->common.dry_run)
+    keep_part(&g);
+    if (r == T3D_OK && g.n && !g.conf->common.dry_run)
         r = open_all(&g, err);
-    if (r == T3D_OK && !g.conf->common.dry_run) {
+    if (r == T3D_OK && g.n && !g.conf->common.dry_run) {
         g.progress = t3d_progress_new(g.conf->common.progress, "generate", "objects", g.n);
         for (size_t i = 0; i < g.n && r == T3D_OK && !t3d_stop_requested(); i += g.conf->batch)
             r = run_batch(&g, i, (int)(g.n - i < g.conf->batch ? g.n - i : g.conf->batch), err);
@@ -470,7 +485,8 @@ static int run(void *conf, struct t3d_err *err)
                      (unsigned long long)g.cut, t3d_sampler_config(g.sampler)->text_tokens);
     }
     if (r == T3D_OK)
-        t3d_info("%zu objects%s", g.n, g.conf->common.dry_run ? " would be made" : "");
+        t3d_info("%zu objects%s", g.conf->common.dry_run ? g.n : g.made,
+                 g.conf->common.dry_run ? " would be made" : "");
     t3d_sampler_close(g.sampler);
     t3d_png_writer_free(g.png);
     t3d_arena_free(&g.arena);

@@ -172,6 +172,9 @@ static void presets(struct conf *c)
 
 static int check(const struct conf *c, struct t3d_err *err)
 {
+    if (c->common.shard_count > 1)
+        return t3d_err_set(err, T3D_USAGE, "usage",
+                           "a run is one process over the whole set: run it without --shard");
     if (!c->model)
         return t3d_err_set(err, T3D_USAGE, "usage",
                            "say what to train: --model turbo3d or --model clip");

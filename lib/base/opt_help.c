@@ -23,7 +23,8 @@ static void put_wrapped(FILE *f, const char *s, int *at)
 
 static void put_option(FILE *f, const struct t3d_opt *o)
 {
-    const char *dots = o->type == T3D_OPT_FILES ? "..." : "";
+    /* an argument of several words names them all */
+    const char *dots = o->type == T3D_OPT_FILES && !strchr(o->arg, ' ') ? "..." : "";
     const char *arg = o->arg ? o->arg : "";
     char note[256];
     int at;

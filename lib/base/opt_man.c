@@ -86,7 +86,7 @@ static void put_option(FILE *f, const struct t3d_opt *o)
     if (o->arg) {
         fprintf(f, " Ar ");
         put_arg(f, o->arg);
-        if (o->type == T3D_OPT_FILES)
+        if (o->type == T3D_OPT_FILES && !strchr(o->arg, ' '))
             fprintf(f, " ...");
     }
     fputc('\n', f);

@@ -60,6 +60,7 @@ check_tool() {
 	like "$out" '^usage: t3d' "$tool --help: usage"
 	[ "$tool" = t3d ] || like "$out" '^  -C, --workspace DIR' "$tool --help: common options"
 	unlike "$out" '.{101}' "$tool --help: no line above 100 columns"
+	unlike "$out" '\.{4}' "$tool --help: dots once"
 	expect_status 0 "$tool --version" "$tool" --version
 	expect_status 0 "$tool --help=summary" "$tool" --help=summary
 	is "$(wc -l <out)" 1 "$tool --help=summary: one line"

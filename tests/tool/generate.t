@@ -67,6 +67,19 @@ sed 's/"width": *256/"width":128/' "$run/config.json" >broken/config.json
 expect_status 1 'weights of another size' t3d generate x --checkpoint ./broken -o x.ply
 like "$err" 'has another shape than config.json says' 'the tensor is named'
 
+# --- parts
+printf '%s\n' 'a cube' 'a cone' 'a torus' 'a star' 'a ring' >list
+t3d generate --prompts list --checkpoint "$run" -o whole -q
+mkdir parts
+for i in 0 1 2; do
+	t3d generate --prompts list --checkpoint "$run" -o parts -q --shard $i/3
+	find parts -name '*.ply' | wc -l
+done >counts
+is "$(sort -n counts | tail -n 1)" 5 'the parts are the whole'
+ok "$([ "$(head -n 1 counts)" -lt 5 ]; echo $?)" 'and a part is less'
+ok "$(diff -r whole parts >&2; echo $?)" 'with the same bytes'
+expect_status 2 'a training run has no parts' t3d train --model turbo3d --run tiny --shard 0/2
+
 # --- lists of prompts that cannot be meant
 refuse() { # TEXT PATTERN
 	printf '%b\n' "$1" >list
