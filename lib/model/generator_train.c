@@ -150,6 +150,18 @@ static void describe(void *ctx, cJSON *line)
     t->stall_s = 0;
 }
 
+static void summarise(void *ctx, cJSON *line)
+{
+    const struct training *t = ctx;
+
+    t3d_json_set_num(line, "parameters", (double)t3d_generator_params(&t->size));
+    t3d_json_set_num(line, "vocabulary", t->size.vocab);
+    t3d_json_set_num(line, "objects", (double)t3d_loader_samples(t->train));
+    t3d_json_set_num(line, "groups", (double)t3d_loader_groups(t->train));
+    t3d_json_set_num(line, "views", t3d_loader_set_views(t->train));
+    t3d_json_set_num(line, "threads", t->c->threads);
+}
+
 /* --- the run --------------------------------------------------------------------------------- */
 
 static int open_data(struct training *t, struct t3d_err *err)
@@ -227,7 +239,8 @@ static int save(struct training *t, struct t3d_err *err)
 
 static int train(struct training *t, struct t3d_generator_train_result *result, struct t3d_err *err)
 {
-    static const struct t3d_trainer_ops ops = {.fill = fill, .describe = describe};
+    static const struct t3d_trainer_ops ops = {
+        .fill = fill, .describe = describe, .summarise = summarise};
     struct t3d_trainer_config c = t->c->trainer;
     cJSON *settings = cJSON_Duplicate(t->c->settings, 1);
     char *text;
