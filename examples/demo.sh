@@ -1,6 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: Apache-2.0
-# The whole chain, real and small: objects of the built-in world to training shards, in build/demo/.
+# The whole chain, real and small: objects of the built-in world to training shards, and from texts to objects
+# again by the generator that comes with t3d, in build/demo/.
 set -eu
 cd "$(dirname "$0")/.."
 work=build/demo
@@ -21,4 +22,13 @@ step embed
 step search 'a red sphere' 'an orange cylinder on a green sphere' 'a blue cube on an orange torus' 'a red cube' --top 6 --cell 96 --sheet "$work/search.png"
 step splits --train .8 --val .1 --test .1
 step status
-printf '\nThe contact sheet: %s\nWhat texts find:   %s\nThe shards:        %s\n' "$PWD/$work/sheet.png" "$PWD/$work/search.png" "$PWD/$work/renders/"
+prompts='a red cube on a blue cylinder
+a yellow sphere on a purple cube
+a green cone on an orange torus
+a blue torus on a red sphere
+an orange cylinder on a green cone'
+printf '%s\n' "$prompts" >"$work/prompts.txt"
+step generate --prompts "$work/prompts.txt" -o "$work/generated"
+step generate --prompts "$work/prompts.txt" -o "$work/generated.png" --resolution 128
+printf '\nThe contact sheet: %s\nWhat texts find:   %s\nThe shards:        %s\nMade from texts:   %s (3D Gaussians: %s)\n' \
+	"$PWD/$work/sheet.png" "$PWD/$work/search.png" "$PWD/$work/renders/" "$PWD/$work/generated.png" "$PWD/$work/generated/"

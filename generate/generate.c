@@ -42,8 +42,8 @@ static const struct t3d_opt opts[] = {
     {0, "format", T3D_OPT_STRING, offsetof(struct conf, format), "NAME", NULL,
      "ply splat gltf-splat png views",
      "else by the ending of --output (.ply .splat .glb .png), else ply. ply and splat: Gaussians; "
-     "gltf-splat: Gaussians in a .glb; png: one sheet of turned views; views: a folder of "
-     "pictures"},
+     "gltf-splat: Gaussians in a .glb; png: a sheet of turned views, to FILE.png with a row for "
+     "each object; views: a folder of pictures"},
     {0, "num-samples", T3D_OPT_U64, offsetof(struct conf, num_samples), "N", "1", NULL,
      "objects for each prompt, with seeds SEED, SEED + 1, ..."},
     {0, "num-diffusion-steps", T3D_OPT_U64, offsetof(struct conf, steps), "N", "4", NULL,
@@ -74,7 +74,8 @@ struct generate {
     enum format format;
     struct request *request;
     size_t n, capacity, made;
-    int one; /* --output is the file itself */
+    int one;                 /* --output is the file itself */
+    struct t3d_sheet *sheet; /* of all objects, a row each; NULL = each has its own */
     struct t3d_sampler *sampler;
     struct t3d_view_set set;
     struct t3d_png_writer *png;
@@ -263,7 +264,7 @@ static char *output_path(struct generate *g, const struct request *r)
 {
     const char *ending = format_ending[g->format];
 
-    if (g->one)
+    if (g->one || g->sheet)
         return t3d_strdup(&g->scratch, g->conf->output);
     return t3d_sprintf(&g->scratch, "%s/%s%s%s", g->conf->output, r->uid, *ending ? "." : "",
                        ending);
@@ -302,20 +303,38 @@ static int write_bytes(struct generate *g, const char *path, const struct t3d_ga
     return r == T3D_OK ? t3d_write_file(path, data, size, err) : r;
 }
 
-static int write_sheet(struct generate *g, const char *path, const struct request *q,
-                       const struct t3d_splat_picture *p, struct t3d_err *err)
+static int new_sheet(struct generate *g, struct t3d_sheet **s, struct t3d_err *err)
 {
     uint32_t side = (uint32_t)g->conf->resolution;
     struct t3d_sheet_style style = {
         .columns = (uint32_t)g->set.n, .cell = side < 1024 ? side : 1024, .background = 0xffffff};
-    struct t3d_sheet *s;
-    int r = t3d_sheet_new(&s, &style, err);
 
-    if (r < 0)
-        return r;
-    r = t3d_sheet_row(s, q->prompt, NULL, err);
+    return t3d_sheet_new(s, &style, err);
+}
+
+static int add_row(struct generate *g, struct t3d_sheet *s, const struct request *q,
+                   const struct t3d_splat_picture *p, struct t3d_err *err)
+{
+    uint32_t side = (uint32_t)g->conf->resolution;
+    int r = t3d_sheet_row(s, q->prompt, NULL, err);
+
     for (size_t i = 0; i < g->set.n && r == T3D_OK; i++)
         r = t3d_sheet_cell(s, p->rgba + 4 * i * side * side, side, side, err);
+    return r;
+}
+
+static int write_sheet(struct generate *g, const char *path, const struct request *q,
+                       const struct t3d_splat_picture *p, struct t3d_err *err)
+{
+    struct t3d_sheet *s;
+    int r;
+
+    if (g->sheet)
+        return add_row(g, g->sheet, q, p, err);
+    r = new_sheet(g, &s, err);
+    if (r < 0)
+        return r;
+    r = add_row(g, s, q, p, err);
     if (r == T3D_OK)
         r = t3d_sheet_write(s, path, err);
     t3d_sheet_free(s);
@@ -427,12 +446,16 @@ static int open_all(struct generate *g, struct t3d_err *err)
                                     .steps = (int)c->steps,
                                     .guidance = c->guidance};
     char *dir;
+    struct stat st;
     int r = t3d_model_find(&dir, c->common.workspace, c->checkpoint, &g->arena, err);
 
     if (r == T3D_OK)
         r = t3d_view_set_load(&g->set, set, &g->arena, err);
     if (r == T3D_OK)
         r = t3d_png_writer_new(&g->png, err);
+    if (r == T3D_OK && g->format == PNG && !g->one && *t3d_path_ending(c->output) &&
+        !(stat(c->output, &st) == 0 && S_ISDIR(st.st_mode)))
+        r = new_sheet(g, &g->sheet, err);
     return r == T3D_OK ? t3d_sampler_open(&g->sampler, dir, &o, err) : r;
 }
 
@@ -480,6 +503,8 @@ static int run(void *conf, struct t3d_err *err)
         for (size_t i = 0; i < g.n && r == T3D_OK && !t3d_stop_requested(); i += g.conf->batch)
             r = run_batch(&g, i, (int)(g.n - i < g.conf->batch ? g.n - i : g.conf->batch), err);
         t3d_progress_free(g.progress);
+        if (r == T3D_OK && g.sheet)
+            r = t3d_sheet_write(g.sheet, g.conf->output, err);
         if (g.cut)
             t3d_warn("%llu prompts were longer than the model's %d tokens and were cut",
                      (unsigned long long)g.cut, t3d_sampler_config(g.sampler)->text_tokens);
@@ -488,6 +513,7 @@ static int run(void *conf, struct t3d_err *err)
         t3d_info("%zu objects%s", g.conf->common.dry_run ? g.n : g.made,
                  g.conf->common.dry_run ? " would be made" : "");
     t3d_sampler_close(g.sampler);
+    t3d_sheet_free(g.sheet);
     t3d_png_writer_free(g.png);
     t3d_arena_free(&g.arena);
     t3d_arena_free(&g.scratch);

@@ -38,6 +38,13 @@ is "$(head -c 4 x.glb)" glTF 'a .glb is one'
 expect_status 0 'views in a folder' t3d generate 'a cone' --checkpoint "$run" -o v/ \
 	--format views --resolution 64
 is "$(find v -name '*.png' | wc -l)" 20 'a picture for each of the twenty cameras'
+expect_status 0 'several objects on one sheet' t3d generate 'a cone' 'a cube' 'a torus' \
+	--checkpoint "$run" -o three.png --resolution 32
+height() {
+	od -An -tu1 -j20 -N4 "$1" | awk '{ print $3 * 256 + $4 }'
+}
+t3d generate 'a cone' --checkpoint "$run" -o one.png --resolution 32 2>/dev/null
+ok "$([ "$(height three.png)" -gt $((2 * $(height one.png))) ]; echo $?)" 'have a row each'
 printf '{"uid":"x1","prompt":"a cube","seed":3}\n' | t3d generate - --checkpoint "$run" -o r >out
 is "$(jq -r '.uid + " " + .path' <out)" 'x1 r/x1.ply' 'a record in, a record out'
 
