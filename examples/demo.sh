@@ -22,11 +22,12 @@ step embed
 step search 'a red sphere' 'an orange cylinder on a green sphere' 'a blue cube on an orange torus' 'a red cube' --top 6 --cell 96 --sheet "$work/search.png"
 step splits --train .8 --val .1 --test .1
 step status
+# the first is a scene that the generator was trained on, the others are held out
 prompts='a red cube on a blue cylinder
-a yellow sphere on a purple cube
-a green cone on an orange torus
-a blue torus on a red sphere
-an orange cylinder on a green cone'
+a yellow sphere on an orange cube
+a green sphere on a blue torus
+a red cone on a blue cylinder
+a yellow cylinder on a green cone'
 printf '%s\n' "$prompts" >"$work/prompts.txt"
 step generate --prompts "$work/prompts.txt" -o "$work/generated"
 step generate --prompts "$work/prompts.txt" -o "$work/generated.png" --resolution 128
