@@ -55,11 +55,11 @@ static const struct t3d_opt opts[] = {
     {0, "ema-decay", T3D_OPT_DOUBLE, offsetof(struct conf, ema_decay), "X", "0.995", NULL,
      "of the averaged weights, which are what is kept; 0 = none"},
     {0, "backgrounds", T3D_OPT_DOUBLE, offsetof(struct conf, backgrounds), "SHARE", "0", NULL,
-     "pictures that stand on a random colour, not on white"},
+     "for clip: pictures that stand on a random colour, not on white"},
     {0, "neighbours", T3D_OPT_U64, offsetof(struct conf, neighbours), "N", NULL, NULL,
      "so many scenes with similar captions stand together in a batch, 0 = any; else 0, for clip 4"},
     {0, "view-set", T3D_OPT_STRING, offsetof(struct conf, view_set), "NAME", "ring16+4", NULL,
-     "rendered views to train on"},
+     "rendered views to train on; turbo3d has ring16+4"},
     {0, "light", T3D_OPT_STRING, offsetof(struct conf, light), "NAME", "studio", NULL,
      "their light"},
     {0, "checkpoint-every", T3D_OPT_U64, offsetof(struct conf, checkpoint_every), "N", "250", NULL,
@@ -181,6 +181,11 @@ static int check(const struct conf *c, struct t3d_err *err)
     if (is_clip(c) && !t3d_clip_size(c->size))
         return t3d_err_set(err, T3D_USAGE, "usage", "--model clip has --size nano, not '%s'",
                            c->size);
+    if (!is_clip(c) && (strcmp(c->view_set, "ring16+4") != 0 || c->backgrounds > 0))
+        return t3d_err_set(err, T3D_USAGE, "usage",
+                           "--model turbo3d trains on views of ring16+4 over white: leave out "
+                           "--view-set %s and --backgrounds %g",
+                           c->view_set, c->backgrounds);
     if (c->batch < 2 || c->batch > 65536)
         return t3d_err_set(err, T3D_USAGE, "usage", "--batch-size %llu is not within 2 and 65536",
                            (unsigned long long)c->batch);
@@ -195,6 +200,9 @@ static int check(const struct conf *c, struct t3d_err *err)
     if (c->ema_decay < 0 || c->ema_decay >= 1 || c->backgrounds < 0 || c->backgrounds > 1)
         return t3d_err_set(err, T3D_USAGE, "usage",
                            "--ema-decay is from 0 up to below 1, --backgrounds from 0 to 1");
+    if (t3d_opt_given(&c->common, "steps") && !c->steps)
+        return t3d_err_set(err, T3D_USAGE, "usage",
+                           "--steps 0 trains nothing: --plan prints what a run would need");
     if (c->schedule_steps < 1 || c->schedule_steps > 1000000000 || c->steps > 1000000000)
         return t3d_err_set(err, T3D_USAGE, "usage",
                            "--schedule-steps and --steps are within 1 and 1,000,000,000");

@@ -95,6 +95,10 @@ like "$(jq -s -c '.[-2] | keys' ws/runs/parts/log.ndjson)" 'val_image_to_text.*v
 is "$(jq -s -c '.[-1] | [.step, .objects > 40, .views, .threads > 0, .seconds > 0]' ws/runs/parts/log.ndjson)" '[60,true,20,true,true]' 'and at its end a summary'
 is "$(jq -r '[.model_type, .text_config.eos_token_id - .text_config.vocab_size] | @tsv' ws/runs/parts/config.json)" \
 	"$(printf 'clip\t-1')" 'config.json says CLIP, the end token is the largest id'
+expect_status 2 'other views of a generator' t3d -C ws train --model turbo3d --plan --view-set ring:4
+like "$err" 'trains on views of ring16' 'are refused, not ignored'
+expect_status 2 'grounds of a generator' t3d -C ws train --model turbo3d --plan --backgrounds .5
+expect_status 2 'no steps' t3d -C ws train --model clip --steps 0
 expect_status 0 'a plan' t3d -C ws train --model clip --plan
 like "$out" 'parameters' 'counts parameters'
 like "$out" 'largest batch' 'and the largest batch'
