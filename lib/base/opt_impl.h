@@ -24,7 +24,8 @@ int t3di_opt_hidden(const struct t3d_opt *own, const struct t3d_opt *common);
  * length, or 0 when it does not fit. */
 size_t t3di_opt_name(const char *typed, char *buf, size_t n);
 
-/* What to use in place of an option that other training scripts have (name with dashes), or NULL. */
+/* What to use in place of an option that other training scripts have (name with dashes), or NULL.
+ */
 const char *t3di_opt_advice(const char *name);
 
 /* Convert text and store it at conf + o->offset; lists get the items appended. */
