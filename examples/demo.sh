@@ -31,5 +31,6 @@ a yellow cylinder on a green cone'
 printf '%s\n' "$prompts" >"$work/prompts.txt"
 step generate --prompts "$work/prompts.txt" -o "$work/generated"
 step generate --prompts "$work/prompts.txt" -o "$work/generated.png" --resolution 128
-printf '\nThe contact sheet: %s\nWhat texts find:   %s\nThe shards:        %s\nMade from texts:   %s (3D Gaussians: %s)\n' \
-	"$PWD/$work/sheet.png" "$PWD/$work/search.png" "$PWD/$work/renders/" "$PWD/$work/generated.png" "$PWD/$work/generated/"
+step report --pictures "$work/generated.png" "$work/search.png" "$work/sheet.png" -o "$work/report.html"
+printf '\nThe contact sheet: %s\nWhat texts find:   %s\nThe shards:        %s\nMade from texts:   %s (3D Gaussians: %s)\nAll on one page:   %s\n' \
+	"$PWD/$work/sheet.png" "$PWD/$work/search.png" "$PWD/$work/renders/" "$PWD/$work/generated.png" "$PWD/$work/generated/" "$PWD/$work/report.html"

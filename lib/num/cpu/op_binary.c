@@ -261,7 +261,7 @@ static int backward(const struct t3d_call *c, struct t3d_err *err)
             {"column", 2, {T3D_DIMS(2, 3, 1), T3D_DIMS(2, 1, 5)}, ATTR(kind), .lo = 0.5, .hi = 2}, \
             {"few", 2, {T3D_DIMS(2, 1), T3D_DIMS(2, 3)}, ATTR(kind), .lo = 0.5, .hi = 2},          \
             {"scalar", 2, {T3D_DIMS(1), T3D_DIMS(2, 2, 19)}, ATTR(kind), .lo = 0.5, .hi = 2},      \
-            {"bench",    2,         {T3D_DIMS(16384, 1024), T3D_DIMS(4096, 1024)},                 \
+            {"bench",    2,         {T3D_DIMS(16384, 1024), T3D_DIMS(16384, 1024)},                \
              ATTR(kind), .lo = 0.5, .hi = 2,                                                       \
              .bench = 1},                                                                          \
         {                                                                                          \
