@@ -10,18 +10,28 @@ sums() {
 }
 export T3D_WORKSPACE=w
 t3d fetch primitives --count $objects -q && t3d filter -q && t3d render -q --resolution 64 --num-views 6
-t3d manifest list | jq -r '.captions // [.caption] | .[]' >captions.txt
+# Kills come within the time that an undisturbed run takes, so the list is long enough to take some on any machine.
+for i in 1 2 3 4 5 6 7 8; do
+	t3d manifest list | jq -r --arg i "$i" '.captions // [.caption] | .[] | . + " " + $i'
+done >captions.txt
+ms() {
+	echo $(($(date +%s%N) / 1000000))
+}
+begin=$(ms)
 t3d embed -q --tokens && cp -r w/embeddings/clip-nano calm
+workspace_ms=$(($(ms) - begin)) begin=$(ms)
 t3d embed -q --captions captions.txt --tokens -o calm-list
+list_ms=$(($(ms) - begin))
 
-# kills DIR COMMAND...: thirty times, from a counter, so that a failure can be repeated; begins anew when all is done.
+# kills DIR MS COMMAND...: thirty times, up to MS after the start, from a counter; begins anew when all is done.
 kills() {
-	dir=$1 n=0 runs=0 amid=0
-	shift
+	dir=$1 within=$2 n=0 runs=0 amid=0
+	shift 2
 	rm -rf "$dir"
-	while [ $n -lt 30 ] && [ $runs -lt 300 ]; do
+	while [ $n -lt 30 ] && [ $runs -lt 600 ]; do
 		runs=$((runs + 1)) status=0
-		timeout -s KILL "$(printf 0.%03d $((40 + runs * 7919 % 900)))" "$@" 2>>log || status=$?
+		after=$((20 + runs * 7919 % within))
+		timeout -s KILL "$((after / 1000)).$(printf %03d $((after % 1000)))" "$@" 2>>log || status=$?
 		case $status in
 		137)
 			n=$((n + 1))
@@ -36,9 +46,9 @@ kills() {
 	ok $? "some came amid the work ($amid)"
 	expect_status 0 'the next run goes on to the end' "$@"
 }
-kills w/embeddings/clip-nano t3d embed -q --tokens
+kills w/embeddings/clip-nano "$workspace_ms" t3d embed -q --tokens
 is "$(sums w/embeddings/clip-nano)" "$(sums calm)" 'a workspace: the files of an undisturbed run, and no others'
-kills list t3d embed -q --captions captions.txt --tokens -o list
+kills list "$list_ms" t3d embed -q --captions captions.txt --tokens -o list
 is "$(sums list)" "$(sums calm-list)" 'a list: the files of an undisturbed run, and no others'
 t3d embed 2>err
 like "$(cat err)" "0 ok, .* $objects skipped" 'nothing is left to do'
