@@ -5,6 +5,7 @@
 #include "base/clock.h"
 #include "base/json.h"
 #include "base/rng.h"
+#include "model/training_text.h"
 #include "model/vocabulary.h"
 #include "net/tokenize_clip.h"
 
@@ -212,12 +213,7 @@ static void summarise(void *ctx, cJSON *line)
 {
     const struct training *t = ctx;
 
-    t3d_json_set_num(line, "parameters", (double)t3d_clip_params(&t->size));
-    t3d_json_set_num(line, "vocabulary", t->size.vocab);
-    t3d_json_set_num(line, "objects", (double)t3d_loader_samples(t->train));
-    t3d_json_set_num(line, "groups", (double)t3d_loader_groups(t->train));
-    t3d_json_set_num(line, "views", t3d_loader_set_views(t->train));
-    t3d_json_set_num(line, "threads", t->c->threads);
+    t3d_training_summary(line, t3d_clip_params(&t->size), t->size.vocab, t->train, t->c->threads);
 }
 
 /* --- the run --------------------------------------------------------------------------------- */
@@ -275,14 +271,9 @@ static int train(struct training *t, struct t3d_clip_train_result *result, struc
                                                .describe = describe,
                                                .summarise = summarise};
     struct t3d_trainer_config c = t->c->trainer;
-    cJSON *settings = cJSON_Duplicate(t->c->settings, 1);
-    char *text;
+    char *text = t3d_training_settings(t->c->settings, t->train, t->tokenizer);
     int r;
 
-    t3d_json_set_str(settings, "data", t3d_loader_hash(t->train));
-    t3d_json_set_str(settings, "tokenizer", t3d_clip_tokenizer_hash(t->tokenizer));
-    text = settings ? t3d_json_text(settings, 1) : NULL;
-    cJSON_Delete(settings);
     if (!text)
         return t3d_err_nomem(err, "the settings");
     c.settings = text;
