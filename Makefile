@@ -81,7 +81,9 @@ LDLIBS_ALL   = $(PKG_LIBS) $(CUDA_LIBS) -lm -lpthread $(LDLIBS)
 LIB_SRC  := $(sort $(wildcard lib/*/*.c lib/*/cpu/*.c lib/*/$(DEVICE)/*.c))
 CU_SRC   := $(sort $(wildcard lib/*/$(DEVICE)/*.cu))
 HEADERS  := $(sort $(wildcard lib/*/*.h lib/*/*/*.h))
-TOOL_SRC := $(sort $(wildcard $(STAGES:%=%/*.c)))
+STAGE_SRC := $(sort $(wildcard $(STAGES:%=%/*.c)))
+# Each is a program, but PROGRAM_PART.c is linked into t3d-PROGRAM.
+TOOL_SRC := $(foreach f,$(STAGE_SRC),$(if $(findstring _,$(notdir $f)),,$f))
 UNIT_SRC := $(sort $(wildcard tests/unit/*.c))
 UNIT64_SRC := $(sort $(wildcard tests/unit64/*.c))
 NUM_SRC  := $(sort $(wildcard lib/num/*.c lib/num/cpu/*.c lib/num/nocuda/*.c \
@@ -129,7 +131,8 @@ isa = $(ISA.$(lastword $(subst _, ,$(basename $(notdir $(1))))))
 all: $(TOOLS) $(B)/man
 
 $(B)/t3d: $(B)/obj/t3d.o $(LIB)
-$(foreach t,$(TOOL_SRC:.c=),$(eval $(B)/t3d-$(notdir $(t)): $(B)/obj/$(t).o $(LIB)))
+$(foreach t,$(TOOL_SRC:.c=),$(eval $(B)/t3d-$(notdir $(t)): $(B)/obj/$(t).o \
+    $(patsubst %.c,$(B)/obj/%.o,$(filter $(t)_%.c,$(STAGE_SRC))) $(LIB)))
 
 say = $(if $(V),,@printf '  %-5s %s\n' '$(1)' '$(patsubst build/%,%,$@)';)
 $(TOOLS) $(UNITS) $(BENCHES) $(AIDS):
@@ -157,6 +160,7 @@ $(LIB64): $(LIB64_OBJ) $(B)/list
 $(B)/obj64/%.o: %.c $(B)/flags
 	@mkdir -p $(@D)
 	$(call say,CC)$(CC) $(CPPFLAGS_ALL) -DT3D_REAL_DOUBLE $(CFLAGS_ALL) $(call isa,$<) -MMD -MP -c -o $@ $<
+$(STAGE_SRC:%.c=$(B)/obj/%.o): private CPPFLAGS_ALL += -I.
 $(B)/obj/lib/num/cuda/%.o $(B)/obj/tests/cuda/%.o $(B)/obj/tests/gpu/%.o: private CPPFLAGS_ALL += $(CUDA_CPPFLAGS)
 EMU_FLAGS := -std=c++17 -O1 -g -fPIE -fno-exceptions -fno-threadsafe-statics -Wall -Wextra -Werror -I. -Ilib \
     -isystem $(CUDA)/include
