@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* evaluate/evaluate.h -- what the parts of t3d-evaluate share: evaluate.c has the options and the
+ * run, evaluate_items.c the pairs, evaluate_report.c what is known before and after them. */
+#ifndef T3D_EVALUATE_EVALUATE_H
+#define T3D_EVALUATE_EVALUATE_H
+
+#include <cjson/cJSON.h>
+
+#include "base/arena.h"
+#include "base/progress.h"
+#include "base/tool.h"
+#include "geom/import.h"
+#include "metric/match.h"
+#include "metric/pair.h"
+#include "metric/report.h"
+
+struct evaluate_conf {
+    struct t3d_common common;
+    const char *pred, *ref, *normalize, *output;
+    struct t3d_list metrics, compare;
+    int emd_floor;
+    uint64_t points, emd_points, resolution;
+};
+
+struct evaluate_run {
+    const struct evaluate_conf *conf;
+    const char *command_line, *output;
+    struct t3d_importer *importer; /* one slot a worker */
+    int threads;                   /* workers */
+    struct t3d_pair_options options;
+    struct t3d_matches matches;
+    struct t3d_report *report;
+    struct t3d_progress *progress;
+    cJSON *before; /* items of an earlier run by key */
+    struct t3d_arena arena;
+    char params[65]; /* hash of what the results depend on beside the files */
+    size_t next, warned, reused;
+    double written_s, write_cost_s;
+};
+
+/* --- evaluate_items.c --- */
+
+/* Measure every pair, in order, into the report, which is written now and then. */
+int evaluate_items(struct evaluate_run *x, struct t3d_err *err) T3D_MUST_CHECK;
+
+/* --- evaluate_report.c --- */
+
+/* The report with its settings, their hash in x->params, and the items of an earlier run. */
+int evaluate_begin(struct evaluate_run *x, struct t3d_err *err) T3D_MUST_CHECK;
+/* Write it whole and print the summary; the exit status. */
+int evaluate_finish(struct evaluate_run *x, struct t3d_err *err) T3D_MUST_CHECK;
+/* --compare A.json B.json. */
+int evaluate_compare(const struct evaluate_conf *c, struct t3d_err *err) T3D_MUST_CHECK;
+
+#endif

@@ -1,0 +1,226 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <math.h>
+#include <stdlib.h>
+
+#include "base/clock.h"
+#include "base/hash.h"
+#include "base/json.h"
+#include "base/log.h"
+#include "base/par.h"
+#include "evaluate/evaluate.h"
+#include "geom/read.h"
+#include "metric/file_hash.h"
+#include "metric/views.h"
+
+enum { MAX_WARNINGS = 10 };
+
+struct item {
+    const struct t3d_match *match;
+    char key[65];
+    cJSON *json;
+    struct t3d_err err;
+    int reused;
+    struct t3d_pair_result result;
+};
+
+/* What the item's result is a function of. */
+static int make_key(const struct evaluate_run *x, struct item *item, int thread,
+                    struct t3d_err *err)
+{
+    char pred[65], ref[65];
+    struct t3d_sha256 *h;
+    int r = t3d_file_hash(pred, x->importer, thread, item->match->pred, err);
+
+    if (r == T3D_OK)
+        r = t3d_file_hash(ref, x->importer, thread, item->match->ref, err);
+    if (r == T3D_OK)
+        r = t3d_sha256_new(&h, err);
+    if (r < 0)
+        return r;
+    t3d_sha256_add_str(h, x->params);
+    t3d_sha256_add_str(h, item->match->uid);
+    t3d_sha256_add_str(h, pred);
+    t3d_sha256_add_str(h, ref);
+    t3d_sha256_end(h, item->key);
+    return T3D_OK;
+}
+
+/* --- one pair --- */
+
+static int measure_shapes(const struct evaluate_run *x, struct item *item, int thread,
+                          struct t3d_err *err)
+{
+    int draws = t3d_metrics_need(&x->options.choice, T3D_METRIC_PICTURE);
+    unsigned flags = draws ? T3D_READ_PIXELS : T3D_READ_HEADERS;
+    struct t3d_shape pred, ref;
+    int r = t3d_shape_open(&ref, x->importer, thread, item->match->ref, flags, err);
+
+    if (r < 0)
+        return t3d_err_prefix(err, "reference");
+    r = t3d_shape_open(&pred, x->importer, thread, item->match->pred, flags, err);
+    if (r < 0) {
+        t3d_shape_close(&ref);
+        return t3d_err_prefix(err, "prediction");
+    }
+    r = t3d_pair_shapes(&item->result, &x->options, item->match->uid, &pred, &ref, err);
+    if (r == T3D_OK && draws)
+        r = t3d_pair_views(&item->result, &x->options, &pred, &ref, err);
+    t3d_shape_close(&pred);
+    t3d_shape_close(&ref);
+    return r;
+}
+
+static int measure_item(const struct evaluate_run *x, struct item *item, int thread,
+                        struct t3d_err *err)
+{
+    const struct t3d_match *m = item->match;
+    cJSON *old;
+    int r;
+
+    if (m->ambiguous)
+        return t3d_err_set(err, T3D_SKIP, "ambiguous-name",
+                           "several files are called '%s': keep one in each folder", m->uid);
+    if (!m->pred || !m->ref)
+        return t3d_err_set(err, T3D_SKIP, m->pred ? "no-reference" : "no-prediction",
+                           "'%s' has no counterpart in --%s", m->pred ? m->pred : m->ref,
+                           m->pred ? "ref" : "pred");
+    r = make_key(x, item, thread, err);
+    if (r < 0)
+        return r;
+    old = cJSON_GetObjectItemCaseSensitive(x->before, item->key);
+    if (old) {
+        item->json = cJSON_Duplicate(old, 1);
+        item->reused = 1;
+        return item->json ? T3D_OK : t3d_err_nomem(err, m->uid);
+    }
+    return x->matches.pictures ? t3d_pair_pictures(&item->result, &x->options, m->pred, m->ref, err)
+                               : measure_shapes(x, item, thread, err);
+}
+
+static void work(void *ctx, int thread, void *p)
+{
+    struct item *item = p;
+
+    if (measure_item(ctx, item, thread, &item->err) == T3D_OK)
+        item->err.code = T3D_OK;
+}
+
+/* --- rows --- */
+
+static cJSON *row_of(const struct item *item)
+{
+    int missing = !item->match->pred || !item->match->ref, ok = item->err.code == T3D_OK;
+    cJSON *o = cJSON_CreateObject(), *result, *part;
+
+    t3d_json_set_str(o, "uid", item->match->uid);
+    t3d_json_set_str(o, "status", ok ? "ok" : missing ? "missing" : "fail");
+    if (item->key[0])
+        t3d_json_set_str(o, "key", item->key);
+    if (!ok) {
+        t3d_json_set_str(o, "reason", item->err.reason);
+        t3d_json_set_str(o, "message", item->err.msg);
+        return o;
+    }
+    result = t3d_pair_json(&item->result);
+    while ((part = cJSON_DetachItemViaPointer(result, result->child)))
+        cJSON_AddItemToObject(o, part->string, part);
+    cJSON_Delete(result);
+    return o;
+}
+
+/* Names of a row's metrics, in the order of the table. */
+static void know_metrics(struct evaluate_run *x, const cJSON *row)
+{
+    const cJSON *v;
+
+    cJSON_ArrayForEach (v, cJSON_GetObjectItemCaseSensitive(row, "metrics")) {
+        for (int i = 0; i < t3d_n_metrics; i++) {
+            const struct t3d_metric *m = &t3d_metrics[i];
+            char name[T3D_METRIC_ID_SIZE];
+            int n = snprintf(name, sizeof name, "%s:%s", m->family, m->dialect);
+            if (strncmp(v->string, name, (size_t)n) == 0 &&
+                (v->string[n] == ':' || v->string[n] == 0))
+                t3d_report_metric(x->report, v->string, m->better, t3d_metric_target(m, v->string),
+                                  m->target_text);
+        }
+    }
+}
+
+static int write_now_and_then(struct evaluate_run *x, struct t3d_err *err)
+{
+    double start = t3d_clock_s();
+    int r;
+
+    if (start - x->written_s < fmax(2, 20 * x->write_cost_s))
+        return T3D_OK;
+    r = t3d_report_write(x->report, x->output, 0, err);
+    x->written_s = t3d_clock_s();
+    x->write_cost_s = x->written_s - start;
+    return r;
+}
+
+static void drop(void *ctx, void *p)
+{
+    struct item *item = p;
+
+    (void)ctx;
+    cJSON_Delete(item->json);
+    free(item);
+}
+
+static int emit(void *ctx, void *p, struct t3d_err *err)
+{
+    struct evaluate_run *x = ctx;
+    struct item *item = p;
+    int r = item->err.code, bad;
+
+    if (r != T3D_OK && r != T3D_SKIP) { /* not this item's fault */
+        *err = item->err;
+        drop(x, item);
+        return r;
+    }
+    if (!item->json)
+        item->json = row_of(item);
+    bad = strcmp(t3d_json_str(item->json, "status", ""), "ok") != 0;
+    if (bad && x->warned++ < MAX_WARNINGS)
+        t3d_warn("%s: %s", item->match->uid, t3d_json_str(item->json, "message", ""));
+    else if (bad && x->warned == MAX_WARNINGS + 1)
+        t3d_warn("the report has the other items that failed");
+    x->reused += (size_t)item->reused;
+    t3d_progress_add(x->progress, bad ? 2 : 0);
+    know_metrics(x, item->json);
+    r = t3d_report_add(x->report, item->json, err);
+    free(item);
+    return r == T3D_OK ? write_now_and_then(x, err) : r;
+}
+
+static int next(void *ctx, void **p, struct t3d_err *err)
+{
+    struct evaluate_run *x = ctx;
+    const struct t3d_common *c = &x->conf->common;
+    struct item *item;
+
+    while (x->next < x->matches.n && c->shard_count > 1 &&
+           t3d_hash64(x->matches.match[x->next].uid) % c->shard_count != c->shard_index)
+        x->next++;
+    if (x->next == x->matches.n || t3d_stop_requested())
+        return T3D_END;
+    item = calloc(1, sizeof *item);
+    if (!item)
+        return t3d_err_nomem(err, "an item");
+    item->match = &x->matches.match[x->next++];
+    *p = item;
+    return T3D_OK;
+}
+
+int evaluate_items(struct evaluate_run *x, struct t3d_err *err)
+{
+    static const struct t3d_pipe_ops ops = {.next = next, .work = work, .emit = emit, .drop = drop};
+    int r;
+
+    x->progress = t3d_progress_new(x->conf->common.progress, "evaluate", "items", x->matches.n);
+    x->written_s = t3d_clock_s();
+    r = t3d_pipe_run(&ops, x, x->threads, 0, err);
+    t3d_progress_free(x->progress);
+    return r;
+}
