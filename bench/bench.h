@@ -1,0 +1,18 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* bench/bench.h -- what the commands of t3d-bench share. */
+#ifndef T3D_BENCH_BENCH_H
+#define T3D_BENCH_BENCH_H
+
+#include "base/tool.h"
+
+struct t3d_importer;
+
+/* Opened before there are threads, closed by the command. */
+extern struct t3d_importer *bench_importer;
+extern int bench_threads;
+
+extern const struct t3d_command bench_speed;     /* times each stage, a row each */
+extern const struct t3d_command bench_retrieval; /* how well a CLIP tells scenes apart */
+extern const struct t3d_command bench_captions;  /* how often a generator does what is said */
+
+#endif
