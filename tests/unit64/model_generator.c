@@ -8,8 +8,10 @@
 
 #include <cmocka.h>
 
+#include "../../lib/model/gaussian_head.c"  // NOLINT
 #include "../../lib/model/generator.c"      // NOLINT
 #include "../../lib/model/generator_step.c" // NOLINT
+#include "../../lib/model/stack.c"          // NOLINT
 #include "draw/splat.h"
 
 enum { BATCH = 2, SIDE = 8, TEXT = 5, N_VIEWS = 20 };
