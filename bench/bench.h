@@ -6,6 +6,8 @@
 #include "base/tool.h"
 
 struct t3d_importer;
+struct t3d_speed;
+struct t3d_speed_row;
 
 /* Opened before there are threads, closed by the command. */
 extern struct t3d_importer *bench_importer;
@@ -14,5 +16,8 @@ extern int bench_threads;
 extern const struct t3d_command bench_speed;     /* times each stage, a row each */
 extern const struct t3d_command bench_retrieval; /* how well a CLIP tells scenes apart */
 extern const struct t3d_command bench_captions;  /* how often a generator does what is said */
+
+/* A row of metric/speed.h: one step of the nano generator. */
+int bench_train(struct t3d_speed *b, struct t3d_speed_row *row, struct t3d_err *err);
 
 #endif

@@ -11,6 +11,9 @@
 
 enum { RUNS = 5 };
 
+static const struct t3d_speed_stage of_models[] = {{"train", bench_train}, {NULL, NULL}};
+static const struct t3d_speed_stage *const tables[] = {t3d_speed_stages, of_models};
+
 struct conf {
     struct t3d_common common;
     struct t3d_list stage;
@@ -18,8 +21,8 @@ struct conf {
 };
 
 static const struct t3d_opt opts[] = {
-    {0, "stage", T3D_OPT_WORDS, offsetof(struct conf, stage), "LIST", NULL, t3d_speed_names,
-     "rows to run; all by default"},
+    {0, "stage", T3D_OPT_WORDS, offsetof(struct conf, stage), "LIST", NULL,
+     T3D_SPEED_NAMES " train", "rows to run; all by default"},
     {0, "resolution", T3D_OPT_U64, offsetof(struct conf, resolution), "R", "512", NULL,
      "size of the pictures"},
     {0, "objects", T3D_OPT_U64, offsetof(struct conf, objects), "N", "100000", NULL,
@@ -49,6 +52,10 @@ static int print_row(const struct t3d_speed_stage *s, const struct t3d_speed_row
     t3d_json_set_num(o, "seconds_each", seconds / row->work);
     if (row->bytes > 0)
         t3d_json_set_num(o, "bytes", row->bytes);
+    if (row->memory > 0)
+        t3d_json_set_num(o, "memory_bytes", row->memory);
+    if (row->first_s > 0)
+        t3d_json_set_num(o, "first_seconds", row->first_s);
     phases = cJSON_AddObjectToObject(o, "share");
     for (int i = 0; i < T3D_SPEED_PHASES && row->phase[i]; i++)
         t3d_json_set_num(phases, row->phase[i], sum > 0 ? row->phase_s[i] / sum : 0);
@@ -96,9 +103,10 @@ static int run(void *conf, struct t3d_err *err)
         return t3d_err_sys(err, "cannot make a folder", scratch);
     b.scratch = scratch;
     r = t3d_speed_open(&b, c->common.operands.item, c->common.operands.n, err);
-    for (const struct t3d_speed_stage *s = t3d_speed_stages; s->name && r == T3D_OK; s++)
-        if (chosen(c, s->name))
-            r = run_stage(&b, s, err);
+    for (size_t i = 0; i < T3D_COUNT(tables); i++)
+        for (const struct t3d_speed_stage *s = tables[i]; s->name && r == T3D_OK; s++)
+            if (chosen(c, s->name))
+                r = run_stage(&b, s, err);
     t3d_speed_close(&b);
     t3d_importer_close(bench_importer);
     t3d_remove_tree(scratch);

@@ -14,10 +14,6 @@
 
 enum { GENERATED = 32 };
 
-const char t3d_speed_names[] =
-    "read import render png shards manifest fetch num embed embed-t5 splat splat-small splat-batch "
-    "evaluate chamfer emd sample iou pictures";
-
 const struct t3d_speed_stage t3d_speed_stages[] = {{"read", t3di_speed_read},
                                                    {"import", t3di_speed_import},
                                                    {"render", t3di_speed_render},

@@ -2,7 +2,8 @@
 /* metric/speed.h -- the rows of `t3d bench speed`: one run of a stage's work, timed by phases.
  *
  * A row is a function that does a fixed amount of work once; the tool runs it six times and prints
- * the median of the last five. Later stages add a row to t3d_speed_stages. */
+ * the median of the last five. Later stages add a row to t3d_speed_stages; rows of models are the
+ * tool's, since metric does not see model. */
 #ifndef T3D_METRIC_SPEED_H
 #define T3D_METRIC_SPEED_H
 
@@ -40,7 +41,9 @@ struct t3d_speed_row {
     int threads;
     const char *phase[T3D_SPEED_PHASES]; /* names, NULL after the last */
     double phase_s[T3D_SPEED_PHASES];
-    double wall_s; /* of a parallel row; else the phases' sum is the time */
+    double wall_s;  /* of a parallel row; else the phases' sum is the time */
+    double memory;  /* bytes it works in; 0 = not stated */
+    double first_s; /* from its start to the end of its first work; 0 = not stated */
 };
 
 struct t3d_speed_stage {
@@ -49,7 +52,11 @@ struct t3d_speed_stage {
 };
 
 extern const struct t3d_speed_stage t3d_speed_stages[]; /* ends with name NULL */
-extern const char t3d_speed_names[];                    /* space-separated, for the option table */
+/* Their names, for the option table. */
+#define T3D_SPEED_NAMES                                                                            \
+    "read import render png shards manifest fetch num embed embed-t5 splat splat-small "           \
+    "splat-batch "                                                                                 \
+    "evaluate chamfer emd sample iou pictures"
 
 /* Open the files named, or write and open the generated ones when n is 0. Close before the arena
  * goes. */
