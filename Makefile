@@ -38,7 +38,7 @@ ifneq ($(findstring release,$(config)),)
 HARDEN += -D_FORTIFY_SOURCE=2
 endif
 
-PKGS := libpng libjpeg libwebp libdeflate sqlite3 libcjson libcrypto libseccomp libcurl
+PKGS := libpng libjpeg libwebp libdeflate sqlite3 libcjson libcrypto libseccomp libcurl zlib libzstd
 # What runs on a GPU machine needs a C compiler, make and CUDA, no package besides.
 GPU_GOALS  := check-gpu bench-gpu
 ifneq ($(filter-out $(GPU_GOALS),$(or $(MAKECMDGOALS),all)),)
