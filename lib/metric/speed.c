@@ -11,6 +11,7 @@
 #include "geom/primitives.h"
 #include "geom/read.h"
 #include "net/encoder.h"
+#include "net/lpips.h"
 
 enum { GENERATED = 32 };
 
@@ -33,6 +34,8 @@ const struct t3d_speed_stage t3d_speed_stages[] = {{"read", t3di_speed_read},
                                                    {"sample", t3di_speed_sample},
                                                    {"iou", t3di_speed_iou},
                                                    {"pictures", t3di_speed_pictures},
+                                                   {"lpips", t3di_speed_lpips},
+                                                   {"lpips-vgg", t3di_speed_lpips_vgg},
                                                    {NULL, NULL}};
 
 double t3d_speed_phases(const struct t3d_speed_row *r)
@@ -105,6 +108,8 @@ void t3d_speed_close(struct t3d_speed *b)
         t3d_blob_close(&b->input[i].blob);
     t3d_encoder_free(b->encoder);
     t3d_encoder_free(b->t5);
+    for (int k = 0; k < 2; k++)
+        t3d_lpips_free(b->lpips[k]);
     t3d_arena_free(&b->arena);
 }
 

@@ -14,6 +14,7 @@
 
 struct t3d_encoder;
 struct t3d_importer;
+struct t3d_lpips;
 
 enum { T3D_SPEED_PHASES = 6 };
 
@@ -33,6 +34,7 @@ struct t3d_speed {
     struct t3d_speed_input *input;
     size_t n_inputs;
     struct t3d_encoder *encoder, *t5; /* of the embed rows, NULL until they run */
+    struct t3d_lpips *lpips[2];       /* AlexNet, VGG-16 */
 };
 
 struct t3d_speed_row {
@@ -87,6 +89,8 @@ int t3di_speed_chamfer(struct t3d_speed *b, struct t3d_speed_row *row, struct t3
 int t3di_speed_emd(struct t3d_speed *b, struct t3d_speed_row *row, struct t3d_err *err);
 int t3di_speed_sample(struct t3d_speed *b, struct t3d_speed_row *row, struct t3d_err *err);
 int t3di_speed_iou(struct t3d_speed *b, struct t3d_speed_row *row, struct t3d_err *err);
+int t3di_speed_lpips(struct t3d_speed *b, struct t3d_speed_row *row, struct t3d_err *err);
+int t3di_speed_lpips_vgg(struct t3d_speed *b, struct t3d_speed_row *row, struct t3d_err *err);
 int t3di_speed_pictures(struct t3d_speed *b, struct t3d_speed_row *row, struct t3d_err *err);
 
 #endif
