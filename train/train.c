@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* t3d-train: models from rendered views and captions. */
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,13 +12,17 @@
 #include "base/log.h"
 #include "base/openmp.h"
 #include "base/tool.h"
+#include "metric/picture.h"
 #include "model/clip_train.h"
 #include "model/generator_train.h"
+#include "model/reconstructor_train.h"
 #include "model/run_dir.h"
 #include "num/report.h"
 
 /* Raise when the same settings give other weights: a run begun before is then not gone on with. */
 enum { FORMAT_VERSION = 1, LOG_EVERY = 1, VOCABULARY = 1024 };
+
+#define HIDDEN 0.75 /* of the patches, in nerf_mae */
 
 struct conf {
     struct t3d_common common;
@@ -29,9 +34,11 @@ struct conf {
 };
 
 static const struct t3d_opt opts[] = {
-    {0, "model", T3D_OPT_STRING, offsetof(struct conf, model), "NAME", NULL, "turbo3d clip",
-     "what to train; turbo3d: text to Gaussians, for generate; clip: pictures and captions to one "
-     "space, for embed"},
+    {0, "model", T3D_OPT_STRING, offsetof(struct conf, model), "NAME", NULL,
+     "turbo3d reconstructor nerf_mae clip",
+     "what to train; turbo3d: text to Gaussians, for generate; reconstructor: four views to "
+     "Gaussians; nerf_mae: the same from a quarter of their patches, to begin others from; clip: "
+     "pictures and captions to one space, for embed"},
     {0, "size", T3D_OPT_STRING, offsetof(struct conf, size), "NAME", "nano",
      "nano small base large", "size of the model; clip: nano"},
     {0, "run", T3D_OPT_STRING, offsetof(struct conf, run), "NAME", NULL, NULL,
@@ -157,6 +164,17 @@ static int is_clip(const struct conf *c)
     return c->model && strcmp(c->model, "clip") == 0;
 }
 
+static int is_nerf_mae(const struct conf *c)
+{
+    return c->model && strcmp(c->model, "nerf_mae") == 0;
+}
+
+/* A model of views alone, without text. */
+static int is_of_views(const struct conf *c)
+{
+    return c->model && (strcmp(c->model, "reconstructor") == 0 || is_nerf_mae(c));
+}
+
 /* Defaults that differ by model. */
 static void presets(struct conf *c)
 {
@@ -167,7 +185,7 @@ static void presets(struct conf *c)
     if (!t3d_opt_given(&c->common, "neighbours"))
         c->neighbours = is_clip(c) ? 4 : 0;
     if (!t3d_opt_given(&c->common, "weight-decay"))
-        c->weight_decay = is_clip(c) ? 0.1 : 0;
+        c->weight_decay = is_clip(c) ? 0.1 : is_of_views(c) ? 0.05 : 0;
 }
 
 static int check(const struct conf *c, struct t3d_err *err)
@@ -177,15 +195,15 @@ static int check(const struct conf *c, struct t3d_err *err)
                            "a run is one process over the whole set: run it without --shard");
     if (!c->model)
         return t3d_err_set(err, T3D_USAGE, "usage",
-                           "say what to train: --model turbo3d or --model clip");
+                           "say what to train: --model turbo3d, reconstructor, nerf_mae or clip");
     if (is_clip(c) && !t3d_clip_size(c->size))
         return t3d_err_set(err, T3D_USAGE, "usage", "--model clip has --size nano, not '%s'",
                            c->size);
     if (!is_clip(c) && (strcmp(c->view_set, "ring16+4") != 0 || c->backgrounds > 0))
         return t3d_err_set(err, T3D_USAGE, "usage",
-                           "--model turbo3d trains on views of ring16+4 over white: leave out "
+                           "--model %s trains on views of ring16+4 over white: leave out "
                            "--view-set %s and --backgrounds %g",
-                           c->view_set, c->backgrounds);
+                           c->model, c->view_set, c->backgrounds);
     if (c->batch < 2 || c->batch > 65536)
         return t3d_err_set(err, T3D_USAGE, "usage", "--batch-size %llu is not within 2 and 65536",
                            (unsigned long long)c->batch);
@@ -223,6 +241,10 @@ static struct t3d_ref build(struct t3d_graph *g, const struct conf *c, int batch
 
     if (is_clip(c))
         return t3d_clip_build(g, clip, batch, clip->context).loss;
+    if (is_of_views(c))
+        return t3d_reconstructor_step_build(g, t3d_reconstructor_size(c->size), batch,
+                                            is_nerf_mae(c))
+            .loss;
     generator = *t3d_generator_size(c->size);
     generator.vocab = VOCABULARY;
     return t3d_generator_step_build(g, &generator, batch).loss;
@@ -256,6 +278,14 @@ static void print_size(const struct conf *c)
             "%s-%s: %lld parameters with a vocabulary of %d, batch of %llu, texts of %d tokens\n",
             c->model, c->size, (long long)t3d_clip_params(clip), clip->vocab,
             (unsigned long long)c->batch, clip->context);
+        return;
+    }
+    if (is_of_views(c)) {
+        g = *t3d_reconstructor_size(c->size);
+        printf("%s-%s: %lld parameters, batch of %llu, %d views of %d pixels, %d Gaussians\n",
+               c->model, c->size, (long long)t3d_reconstructor_params(&g, is_nerf_mae(c)),
+               (unsigned long long)c->batch, T3D_GENERATOR_VIEWS, g.side,
+               t3d_generator_gaussians(&g));
         return;
     }
     g = *t3d_generator_size(c->size);
@@ -434,6 +464,43 @@ static int train_generator(const struct conf *c, const char *dir, const cJSON *s
     return t.trainer.stop;
 }
 
+/* What `evaluate` says of two pictures by default. */
+static int score(double *psnr, double *ssim, const uint8_t *a, const uint8_t *b, int side,
+                 struct t3d_err *err)
+{
+    const struct t3d_picture_pair p = {a, b, (uint32_t)side, (uint32_t)side};
+    int capped;
+
+    *psnr = t3d_psnr(&p, T3D_PSNR_WHITE, 1, &capped);
+    return t3d_ssim(ssim, &p, T3D_SSIM_GAUSS11, 1, err);
+}
+
+static int train_reconstructor(const struct conf *c, const char *dir, const cJSON *stored,
+                               struct t3d_arena *a, struct t3d_err *err)
+{
+    struct t3d_reconstructor_train_config k = {.size = *t3d_reconstructor_size(c->size),
+                                               .hidden = is_nerf_mae(c) ? HIDDEN : 0,
+                                               .data = data_of(c),
+                                               .trainer = trainer_of(c, dir),
+                                               .settings = (cJSON *)stored,
+                                               .score = score,
+                                               .type = type_of(c),
+                                               .threads = (int)c->common.threads};
+    struct t3d_reconstructor_train_result t = {0};
+    int r = c->common.use_stdin ? read_uids(&k.data, a, err) : T3D_OK;
+
+    if (r == T3D_OK)
+        r = t3d_reconstructor_train(&k, &t, err);
+    if (r < 0)
+        return r;
+    report(&(struct done){&t.trainer, t.samples, t.groups, t.unreadable, &t.why, t.params}, dir,
+           k.trainer.steps);
+    if (isfinite(t.psnr) && !t.trainer.stop)
+        t3d_info("views that it was not given, objects of split val: PSNR %.2f dB, SSIM %.4f",
+                 t.psnr, t.ssim);
+    return t.trainer.stop;
+}
+
 static int run_in(struct conf *c, const char *dir, struct t3d_arena *a, struct t3d_err *err)
 {
     cJSON *stored = NULL;
@@ -451,7 +518,9 @@ static int run_in(struct conf *c, const char *dir, struct t3d_arena *a, struct t
         r = t3d_run_dir_write(stored, dir, err);
     }
     if (r == T3D_OK)
-        r = (is_clip(c) ? train_clip : train_generator)(c, dir, stored, a, err);
+        r = (is_clip(c)       ? train_clip
+             : is_of_views(c) ? train_reconstructor
+                              : train_generator)(c, dir, stored, a, err);
     cJSON_Delete(stored);
     close(fd);
     return r;

@@ -11,6 +11,7 @@
 #include "base/rng.h"
 #include "draw/splat.h"
 #include "model/file.h"
+#include "model/picture_impl.h"
 #include "model/training_text.h"
 #include "model/vocabulary.h"
 #include "num/ops.h"
@@ -46,20 +47,13 @@ struct training {
 
 /* --- inputs ---------------------------------------------------------------------------------- */
 
-static t3d_real over_white(const uint8_t *rgba, int k)
-{
-    unsigned a = rgba[3];
-
-    return (t3d_real)(rgba[k] * a + 255 * (255 - a)) / (255 * 255);
-}
-
 /* t x + (1 - t) e for the pixels of the input views, x in [-1, 1]. */
 static void put_noisy(const struct training *t, const uint8_t *rgba, t3d_real time, t3d_real *out,
                       struct t3d_rng *r)
 {
     for (int i = 0; i < t3d_generator_gaussians(&t->size); i++)
         for (int k = 0; k < 3; k++) {
-            t3d_real x = 2 * over_white(rgba + 4 * (size_t)t->pixel[i], k) - 1;
+            t3d_real x = 2 * t3di_over_white(rgba + 4 * (size_t)t->pixel[i], k) - 1;
 
             out[3 * i + k] = time * x + (1 - time) * (t3d_real)t3d_rng_normal(r);
         }
@@ -75,11 +69,7 @@ static void put_target(struct training *t, const struct t3d_batch *b, int i, int
              *camera = (t3d_real *)t3d_graph_data(t->g, t->step.cameras) + at * T3D_SPLAT_CAMERA;
 
     memcpy(camera, t->camera[b->view[i * READ + from]], sizeof *t->camera);
-    for (size_t k = 0; k < n; k++) {
-        for (int j = 0; j < 3; j++)
-            rgb[3 * k + (size_t)j] = over_white(rgba + 4 * k, j);
-        alpha[k] = (t3d_real)rgba[4 * k + 3] / 255;
-    }
+    t3di_put_picture(rgb, alpha, rgba, n);
 }
 
 /* Everything of a sample but its text. Its numbers are a function of the seed and its position. */

@@ -33,7 +33,7 @@ struct t3d_loader {
     struct t3di_index index;
     struct t3d_arena arena;
     uint64_t seed;
-    int batch, views, fixed, side, n_workers;
+    int batch, views, fixed, turn, side, n_workers;
     const int *view;
     struct worker *worker;
     struct filling filling[DEPTH];
@@ -163,10 +163,12 @@ static int read_view(struct worker *w, const struct t3di_sample *s, uint32_t num
 static int draw_views(const struct t3d_loader *l, const struct t3di_sample *s, struct t3d_rng *r,
                       int *view, struct t3d_err *err)
 {
+    int turn = l->turn > 1 ? (int)t3d_rng_below(r, (uint32_t)l->turn) : 0;
+
     for (int i = 0; i < l->views; i++) {
         int again;
 
-        view[i] = i < l->fixed ? l->view[i] : (int)t3d_rng_below(r, s->n_views);
+        view[i] = i < l->fixed ? l->view[i] + turn : (int)t3d_rng_below(r, s->n_views);
         if (view[i] < 0 || (uint32_t)view[i] >= s->n_views || s->torn)
             return t3d_err_set(err, T3D_SKIP, "missing-view", "%s has no view %d", s->key, view[i]);
         do { /* the next one that is not taken yet */
@@ -418,6 +420,7 @@ int t3d_loader_open(struct t3d_loader **out, const struct t3d_loader_config *c, 
     l->views = c->views;
     l->view = c->view;
     l->fixed = c->fixed;
+    l->turn = c->turn;
     l->side = (int)c->resolution;
     l->n_workers = T3D_MAX(c->threads, 1);
     l->handed = -1;

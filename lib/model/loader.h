@@ -43,6 +43,7 @@ struct t3d_loader_config {
     int batch, views;    /* samples a batch, views a sample */
     const int *view;     /* (fixed) the first of a sample's views */
     int fixed;           /* the others are drawn, without repetition */
+    int turn;            /* the fixed ones move on together by less than this, drawn; 0 = never */
     int need_captions;   /* samples without are left out */
     int neighbours;      /* so many groups with similar captions stand together; 0 = any order */
     uint64_t seed;

@@ -10,7 +10,8 @@ char *t3d_training_settings(const cJSON *settings, const struct t3d_loader *data
     char *text;
 
     t3d_json_set_str(all, "data", t3d_loader_hash(data));
-    t3d_json_set_str(all, "tokenizer", t3d_clip_tokenizer_hash(tokenizer));
+    if (tokenizer)
+        t3d_json_set_str(all, "tokenizer", t3d_clip_tokenizer_hash(tokenizer));
     text = all ? t3d_json_text(all, 1) : NULL;
     cJSON_Delete(all);
     return text;
@@ -20,7 +21,8 @@ void t3d_training_summary(cJSON *line, int64_t parameters, int vocabulary,
                           const struct t3d_loader *data, int threads)
 {
     t3d_json_set_num(line, "parameters", (double)parameters);
-    t3d_json_set_num(line, "vocabulary", vocabulary);
+    if (vocabulary)
+        t3d_json_set_num(line, "vocabulary", vocabulary);
     t3d_json_set_num(line, "objects", (double)t3d_loader_samples(data));
     t3d_json_set_num(line, "groups", (double)t3d_loader_groups(data));
     t3d_json_set_num(line, "views", t3d_loader_set_views(data));

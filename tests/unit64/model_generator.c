@@ -13,6 +13,7 @@
 #include "../../lib/model/generator_step.c" // NOLINT
 #include "../../lib/model/stack.c"          // NOLINT
 #include "draw/splat.h"
+#include "whole_model.h"
 
 enum { BATCH = 2, SIDE = 8, TEXT = 5, N_VIEWS = 20 };
 
@@ -30,16 +31,6 @@ struct model {
     struct t3d_generator_step s;
 };
 
-static void fill_numbers(struct model *m, struct t3d_ref r, double low, double high)
-{
-    struct t3d_shape s = t3d_graph_shape(m->g, r);
-    struct t3d_rng rng = t3d_rng_for(3, "input", (uint64_t)r.node);
-    double *x = t3d_graph_data(m->g, r);
-
-    for (int64_t i = 0; i < t3d_shape_count(&s); i++)
-        x[i] = low + (high - low) * t3d_rng_uniform(&rng);
-}
-
 static void fill(struct model *m)
 {
     int32_t *ids = t3d_graph_data(m->g, m->s.m.ids), *seen = t3d_graph_data(m->g, m->s.m.seen);
@@ -49,11 +40,11 @@ static void fill(struct model *m)
     struct t3d_arena a = {0};
     struct t3d_err err = {0};
 
-    fill_numbers(m, m->s.m.noisy, -1, 1);
-    fill_numbers(m, m->s.m.time, 0.1, 0.9);
-    fill_numbers(m, m->s.rgb, 0, 1);
-    fill_numbers(m, m->s.alpha, 0, 1);
-    fill_numbers(m, m->s.weight, 0.5, 2);
+    fill_numbers(m->g, m->s.m.noisy, -1, 1);
+    fill_numbers(m->g, m->s.m.time, 0.1, 0.9);
+    fill_numbers(m->g, m->s.rgb, 0, 1);
+    fill_numbers(m->g, m->s.alpha, 0, 1);
+    fill_numbers(m->g, m->s.weight, 0.5, 2);
     for (int i = 0; i < BATCH; i++)
         for (int k = 0; k < TEXT; k++) {
             ids[i * TEXT + k] = (3 * i + 2 * k) % 8;
@@ -63,21 +54,6 @@ static void fill(struct model *m)
     for (int i = 0; i < BATCH * T3D_GENERATOR_COMPARED; i++)
         t3d_splat_camera(camera[i], &set.camera[(7 * i) % N_VIEWS], SIDE, SIDE);
     t3d_arena_free(&a);
-}
-
-/* Gates that start at 0 would hide the blocks: everything is drawn anew. */
-static void scatter(struct model *m)
-{
-    for (int i = 0; i < t3d_graph_n_params(m->g); i++) {
-        const char *name;
-        struct t3d_ref p = t3d_graph_param_at(m->g, i, &name);
-        struct t3d_shape s = t3d_graph_shape(m->g, p);
-        struct t3d_rng r = t3d_rng_for(9, name, 0);
-        double *x = t3d_graph_data(m->g, p);
-
-        for (int64_t k = 0; k < t3d_shape_count(&s); k++)
-            x[k] += 0.2 * t3d_rng_normal(&r);
-    }
 }
 
 static struct model make(void)
@@ -92,63 +68,17 @@ static struct model make(void)
         t3d_generator_prepare(m.g, &m.s.m, &config, BATCH, &err) < 0)
         fail_msg("%s", err.msg);
     t3d_generator_init(m.g, 7);
-    scatter(&m);
+    scatter(m.g);
     fill(&m);
     return m;
-}
-
-static double loss_of(struct model *m)
-{
-    struct t3d_err err = {0};
-
-    if (t3d_graph_forward(m->g, &err) < 0)
-        fail_msg("%s", err.msg);
-    return *(double *)t3d_graph_data(m->g, m->s.loss);
-}
-
-/* Loss after a step of length h along the gradient of one parameter. */
-static double moved(struct model *m, double *x, const double *g, int64_t n, double h)
-{
-    double loss;
-
-    for (int64_t k = 0; k < n; k++)
-        x[k] += h * g[k];
-    loss = loss_of(m);
-    for (int64_t k = 0; k < n; k++)
-        x[k] -= h * g[k];
-    return loss;
-}
-
-static void check(struct model *m, int i)
-{
-    const char *name;
-    struct t3d_ref p = t3d_graph_param_at(m->g, i, &name);
-    struct t3d_shape s = t3d_graph_shape(m->g, p);
-    double *x = t3d_graph_data(m->g, p), *g = t3d_graph_grad(m->g, p), square = 0, h, is;
-    int64_t n = t3d_shape_count(&s);
-
-    for (int64_t k = 0; k < n; k++)
-        square += g[k] * g[k];
-    if (square == 0)
-        fail_msg("%s has no gradient", name);
-    h = 1e-7 / sqrt(square);
-    is = (moved(m, x, g, n, h) - moved(m, x, g, n, -h)) / (2 * h);
-    /* a pixel that crosses the smallest alpha jumps: few do over so short a way */
-    if (!(fabs(is / square - 1) < 2e-3))
-        fail_msg("%s: along the gradient %.9g, by differences %.9g", name, square, is);
 }
 
 static void every_parameter_follows_its_gradient(void **state)
 {
     struct model m = make();
-    struct t3d_err err = {0};
 
     (void)state;
-    loss_of(&m);
-    t3d_graph_zero_grad(m.g);
-    assert_int_equal(t3d_graph_backward(m.g, &err), T3D_OK);
-    for (int i = 0; i < t3d_graph_n_params(m.g); i++)
-        check(&m, i);
+    check_parameters(m.g, m.s.loss);
     t3d_graph_free(m.g);
 }
 
@@ -156,15 +86,9 @@ static void every_parameter_follows_its_gradient(void **state)
 static void parameters_are_counted(void **state)
 {
     struct model m = make();
-    int64_t n = 0;
 
     (void)state;
-    for (int i = 0; i < t3d_graph_n_params(m.g); i++) {
-        struct t3d_shape s = t3d_graph_shape(m.g, t3d_graph_param_at(m.g, i, NULL));
-
-        n += t3d_shape_count(&s);
-    }
-    assert_int_equal(n, t3d_generator_params(&config));
+    assert_int_equal(count_parameters(m.g), t3d_generator_params(&config));
     t3d_graph_free(m.g);
 }
 
