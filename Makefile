@@ -179,6 +179,14 @@ $(B)/obj/%.o: %.c $(B)/flags
 	@mkdir -p $(@D)
 	$(call say,CC)$(CC) $(CPPFLAGS_ALL) $(CFLAGS_ALL) $(call isa,$<) -MMD -MP -c -o $@ $<
 
+# The style and the scripts of pages, as strings of C: comment lines and indents go, the rest is as in the file.
+PAGE := $(sort $(wildcard lib/metric/page/*))
+$(B)/obj/lib/metric/page_assets.o: private CPPFLAGS_ALL += -Ibuild/page
+$(B)/obj/lib/metric/page_assets.o: $(PAGE:lib/%=build/page/%.h)
+build/page/%.h: lib/%
+	@mkdir -p $(@D)
+	@sed -e '/^ *\/\/ /d' -e 's/^ *//' -e 's/[\\"?]/\\&/g' -e 's/.*/"&\\n"/' $< >$@
+
 # Stamps: changed flags rebuild everything, a changed file list re-archives, no change does nothing.
 $(B)/flags: TEXT = $(CC) $(CPPFLAGS_ALL) $(CFLAGS_ALL)
 $(B)/list:  TEXT = $(LIB_OBJ)
