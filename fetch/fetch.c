@@ -10,10 +10,13 @@
 #include "geom/read.h"
 
 static struct t3d_importer *importer;
+struct t3d_unpacker *fetch_unpacker;
 
 static int before(int threads, struct t3d_err *err)
 {
-    return t3d_importer_open(&importer, threads, NULL, err);
+    int r = t3d_importer_open(&importer, threads, NULL, err);
+
+    return r < 0 ? r : t3d_unpacker_open(&fetch_unpacker, threads, NULL, err);
 }
 
 int fetch_names(int thread, const char *path, const char *ending, struct t3d_gather *files,
@@ -50,8 +53,8 @@ static const struct t3d_tool tool = {
         "bytewise order of their paths. A second run looks only at what has changed; an "
         "interrupted one "
         "goes on where it ended.\n\n"
-        "local takes .glb, .gltf, .obj, .ply, .stl and .off. Below folders other files and "
-        "hidden names are "
+        "local takes .glb, .gltf, .obj, .ply, .stl and .off, also inside .zip, .7z, .tar and "
+        "compressed .tar files. Below folders other files and hidden names are "
         "passed over and counted. The .bin, .mtl and pictures that a file names are copied "
         "with it; they "
         "have to lie in its folder or below. A missing picture is a measure of filter, a "
@@ -79,6 +82,7 @@ int main(int argc, char **argv)
 {
     int r = t3d_tool_main(&tool, argc, argv);
 
+    t3d_unpacker_close(fetch_unpacker);
     t3d_importer_close(importer);
     return r;
 }

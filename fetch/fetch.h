@@ -10,6 +10,8 @@ enum { FETCH_TOKEN_SIZE = 4096 };
 
 extern const struct t3d_command fetch_local, fetch_urls, fetch_primitives, fetch_weights;
 
+extern struct t3d_unpacker *fetch_unpacker; /* a slot for each thread */
+
 /* Reads the names of other files in a stored one, behind the sandbox: struct t3d_fetch's names. */
 int fetch_names(int thread, const char *path, const char *ending, struct t3d_gather *files,
                 struct t3d_err *err);

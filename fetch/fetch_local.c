@@ -25,7 +25,7 @@ static const struct t3d_opt opts[] = {
 static int run(void *conf, struct t3d_err *err)
 {
     struct conf *c = conf;
-    struct t3d_fetch f = {.common = &c->common, .names = fetch_names};
+    struct t3d_fetch f = {.common = &c->common, .names = fetch_names, .unpacker = fetch_unpacker};
     struct t3d_fetch_local local = {.paths = &c->common.operands,
                                     .captions = c->captions,
                                     .license = c->license,
@@ -38,7 +38,7 @@ static int run(void *conf, struct t3d_err *err)
 
 const struct t3d_command fetch_local = {.name = "local",
                                         .operands = "PATH...",
-                                        .summary = "take 3D files from files and folders",
+                                        .summary = "take 3D files from files, folders and archives",
                                         .opts = opts,
                                         .conf_size = sizeof(struct conf),
                                         .run = run};

@@ -133,7 +133,7 @@ int t3d_sandbox_has_seccomp(const struct t3d_sandbox *sb)
 /* A new zygote for the slot; the old one, if any, is killed first, and its child dies with it. */
 static int spawn(struct t3d_sandbox *sb, struct slot *s, struct t3d_err *err)
 {
-    struct t3di_spawn order = {s->pid};
+    struct t3di_spawn order = {s->pid, (int32_t)(s - sb->slot)};
     int fds[2] = {-1, -1};
     long n;
 

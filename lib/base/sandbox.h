@@ -57,6 +57,10 @@ typedef int t3d_sandbox_main(struct t3d_sandbox_child *c, void *ctx);
 
 struct t3d_sandbox_options {
     t3d_sandbox_main *run;
+    /* Runs once in each zygote of a slot, before its first child: what its children need and could
+     * not get themselves, such as a library that only they use. No filter is in force yet, and no
+     * hostile byte has been seen. May be NULL. */
+    void (*prepare)(void *ctx, int slot);
     void *ctx;             /* as it is at t3d_sandbox_open: later changes are not seen */
     uint64_t memory_bytes; /* more address space than the mother has; 0 = no limit */
     uint64_t file_bytes;   /* largest file that the child can grow; 0 = no limit */

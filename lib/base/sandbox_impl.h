@@ -49,10 +49,10 @@ struct t3di_order {
     uint32_t serial;
 };
 
-/* Caller to mother: kill this zygote (0 = none) and make one; she answers with the pid and the two
- * sockets (control, talk), or pid = -errno. */
+/* Caller to mother: kill this zygote (0 = none) and make one for the slot; she answers with the pid
+ * and the two sockets (control, talk), or pid = -errno. */
 struct t3di_spawn {
-    int32_t pid;
+    int32_t pid, slot;
 };
 
 /* Mother's first message. */

@@ -259,7 +259,8 @@ static int watch(int control, int signals, pid_t pid, uint32_t serial)
     }
 }
 
-static T3D_NORETURN void zygote(const struct family *f, int control, int talk, pid_t mother)
+static T3D_NORETURN void zygote(const struct family *f, int slot, int control, int talk,
+                                pid_t mother)
 {
     pid_t self = getpid();
     struct board *board;
@@ -276,6 +277,8 @@ static T3D_NORETURN void zygote(const struct family *f, int control, int talk, p
     signals = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
     if (signals < 0 || board == MAP_FAILED)
         _exit(1);
+    if (f->o->prepare)
+        f->o->prepare(f->o->ctx, slot);
     for (uint32_t serial = 1;; serial++) {
         struct t3di_status s = {serial, -1, 0};
         pid_t pid;
@@ -301,7 +304,7 @@ static T3D_NORETURN void zygote(const struct family *f, int control, int talk, p
 /* --- mother --------------------------------------------------------------------------------------
  */
 
-static pid_t make_zygote(const struct family *f, int sock, int fds[2])
+static pid_t make_zygote(const struct family *f, int slot, int sock, int fds[2])
 {
     int control[2], talk[2];
     pid_t self = getpid(), pid;
@@ -319,7 +322,7 @@ static pid_t make_zygote(const struct family *f, int sock, int fds[2])
         close(sock);
         close(control[0]);
         close(talk[0]);
-        zygote(f, control[1], talk[1], self);
+        zygote(f, slot, control[1], talk[1], self);
     }
     if (pid < 0)
         pid = -errno;
@@ -444,7 +447,7 @@ void t3di_sandbox_mother(int sock, const struct t3d_sandbox_options *o)
 
         if (s.pid > 0 && kill(s.pid, SIGKILL) == 0)
             waitpid(s.pid, NULL, 0);
-        s.pid = make_zygote(&f, sock, fds);
+        s.pid = make_zygote(&f, s.slot, sock, fds);
         t3di_send(sock, &s, sizeof s, NULL, 0, fds, s.pid > 0 ? 2 : 0, 0);
         close(fds[0]);
         close(fds[1]);

@@ -13,6 +13,7 @@
 
 #include "base/opt.h"
 #include "base/par.h"
+#include "store/archive.h"
 #include "store/gather.h"
 #include "store/http.h"
 #include "store/intake.h"
@@ -28,7 +29,8 @@ struct t3d_fetch {
      * (t3d_gather_resolve), behind the sandbox; any thread. NULL = no file names others. */
     int (*names)(int thread, const char *path, const char *ending, struct t3d_gather *files,
                  struct t3d_err *err);
-    struct t3d_manifest *m; /* NULL = a dry run without a manifest: everything is new */
+    struct t3d_unpacker *unpacker; /* NULL = archives are files of another kind */
+    struct t3d_manifest *m;        /* NULL = a dry run without a manifest: everything is new */
     struct t3d_intake *intake;
     struct t3d_progress *progress;
     uint64_t n; /* objects to come, 0 = unknown */

@@ -12,28 +12,12 @@
 #include "base/tool.h"
 #include "base/walk.h"
 #include "store/captions.h"
-#include "store/fetch.h"
-
-struct source {
-    struct t3d_fetch *f;
-    const struct t3d_fetch_local *conf;
-    struct t3d_captions *captions;
-    struct t3d_walk walk;
-    struct t3d_arena arena;
-    size_t at;
-    const char *prefix, *real; /* a prefix of file names and its absolute path */
-};
-
-struct job {
-    struct t3d_fetch_job base;
-    const struct t3d_walk_file *file;
-    const char *folder;
-};
+#include "store/fetch_local_impl.h"
 
 /* --- one file
  * ------------------------------------------------------------------------------------- */
 
-static int open_file(const struct job *j, struct stat *st, struct t3d_err *err)
+static int open_file(const struct t3di_local_job *j, struct stat *st, struct t3d_err *err)
 {
     const char *path = j->file->path;
     int e = j->file->error, fd = -1;
@@ -58,8 +42,8 @@ static int open_file(const struct job *j, struct stat *st, struct t3d_err *err)
     return T3D_SKIP;
 }
 
-static int read_object(struct t3d_fetch *f, struct job *j, int thread, int fd,
-                       const struct stat *st, struct t3d_err *err)
+int t3di_local_read(struct t3d_fetch *f, struct t3di_local_job *j, int thread, int fd,
+                    const struct stat *st, struct t3d_err *err)
 {
     struct t3d_object *o = &j->base.item.object;
     int r = t3d_gather_main(&j->base.files, fd, st, j->file->path, o, err);
@@ -69,30 +53,46 @@ static int read_object(struct t3d_fetch *f, struct job *j, int thread, int fd,
     return r < 0 ? r : t3d_gather_end(&j->base.files, o, &j->base.item.stamp, err);
 }
 
-static void work(void *ctx, int thread, void *item)
+/* A file of its own. T3D_END: it could not be opened, and that is the job's result. */
+static int take_file(const struct t3di_local *s, struct t3di_local_job *j, int thread)
 {
-    const struct source *s = ctx;
-    struct job *j = item;
     struct t3d_intake_item *in = &j->base.item;
-    const char *path = j->file->path, *workspace = s->f->common->workspace;
     struct stat st;
-    int fd, r;
+    int fd = open_file(j, &st, &in->err), r;
 
-    if (t3d_stamp_holds(j->base.stamp, workspace, path, j->folder)) {
-        j->base.unchanged = 1;
-        return;
-    }
-    fd = open_file(j, &st, &in->err);
     if (fd < 0) {
         t3d_fetch_set_failure(&j->base, fd);
         if (strcmp(in->err.reason, "missing-file") == 0)
             in->code = T3D_STATE_MISSING;
-        return;
+        return T3D_END;
     }
-    t3d_gather_begin(&j->base.files, workspace, j->folder, s->conf->open, &in->arena);
-    r = read_object(s->f, j, thread, fd, &st, &in->err);
+    t3d_gather_begin(&j->base.files, s->f->common->workspace, j->folder, s->conf->open, &in->arena);
+    r = t3di_local_read(s->f, j, thread, fd, &st, &in->err);
     t3d_gather_fini(&j->base.files);
     close(fd);
+    return r;
+}
+
+static void work(void *ctx, int thread, void *item)
+{
+    const struct t3di_local *s = ctx;
+    struct t3di_local_job *j = item;
+    struct t3d_intake_item *in = &j->base.item;
+    const char *path = j->file->path, *workspace = s->f->common->workspace;
+    int r;
+
+    if (j->archive && !j->place.member) { /* refused: err says why */
+        t3d_fetch_set_failure(&j->base, T3D_SKIP);
+        return;
+    }
+    if (j->archive ? t3di_local_member_holds(s, j)
+                   : t3d_stamp_holds(j->base.stamp, workspace, path, j->folder)) {
+        j->base.unchanged = 1;
+        return;
+    }
+    r = j->archive ? t3di_local_member(s, j, thread, &in->err) : take_file(s, j, thread);
+    if (r == T3D_END)
+        return;
     in->code = T3D_STATE_OK;
     if (r < 0) {
         snprintf(in->object.uid, sizeof in->object.uid, "%.32s", in->object.file_sha256);
@@ -107,7 +107,8 @@ static void work(void *ctx, int thread, void *item)
  * ------------------------------------------------------------------------------------- */
 
 /* Absolute, with links in the caller's part resolved; what is below stays as it was found. */
-static const char *absolute(struct source *s, const struct t3d_walk_file *w, struct t3d_arena *a)
+const char *t3di_local_absolute(struct t3di_local *s, const struct t3d_walk_file *w,
+                                struct t3d_arena *a)
 {
     size_t n = (size_t)(w->below - w->path);
     char *real;
@@ -125,26 +126,19 @@ static const char *absolute(struct source *s, const struct t3d_walk_file *w, str
     return *w->below ? t3d_path_join(a, s->real, w->below) : t3d_strdup(a, s->real);
 }
 
-static int next(void *ctx, void **item, struct t3d_err *err)
+static int next_file(struct t3di_local *s, const struct t3d_walk_file *w, void **item,
+                     struct t3d_err *err)
 {
-    struct source *s = ctx;
-    const struct t3d_walk_file *w;
-    struct job *j;
+    struct t3di_local_job *j = t3d_fetch_job_new(sizeof *j);
     int r = T3D_OK;
 
-    while (s->at < s->walk.n && !t3d_fetch_in_shard(s->f, s->walk.file[s->at].below))
-        s->at++;
-    if (s->at == s->walk.n || t3d_stop_requested())
-        return T3D_END;
-    w = &s->walk.file[s->at++];
-    j = t3d_fetch_job_new(sizeof *j);
     if (!j)
         return t3d_err_nomem(err, w->path);
     j->file = w;
     j->folder =
         t3d_strndup(&j->base.item.arena, w->path, (size_t)(t3d_path_base(w->path) - w->path));
     j->folder = j->folder && *j->folder ? j->folder : ".";
-    j->base.item.file = absolute(s, w, &j->base.item.arena);
+    j->base.item.file = t3di_local_absolute(s, w, &j->base.item.arena);
     j->base.item.object.path = *w->below ? w->below : w->path;
     r = j->base.item.file ? t3d_fetch_recall(s->f, &j->base, err) : t3d_err_nomem(err, w->path);
     if (r < 0)
@@ -153,7 +147,35 @@ static int next(void *ctx, void **item, struct t3d_err *err)
     return r;
 }
 
-static int uid_from_name(struct job *j)
+static int next(void *ctx, void **item, struct t3d_err *err)
+{
+    struct t3di_local *s = ctx;
+    int r = T3D_OK;
+
+    for (*item = NULL; r == T3D_OK && !*item;) {
+        const struct t3d_walk_file *w;
+
+        if (t3d_stop_requested())
+            return T3D_END;
+        if (s->open) {
+            r = t3di_local_archive_next(s, item, err);
+            r = r == T3D_END ? T3D_OK : r;
+            continue;
+        }
+        if (s->at == s->walk.n)
+            return T3D_END;
+        w = &s->walk.file[s->at++];
+        if (s->f->unpacker && t3d_archive_is(w->path) && s->f->common->dry_run)
+            s->n_archives++;
+        else if (s->f->unpacker && t3d_archive_is(w->path))
+            r = t3di_local_archive_open(s, w, item, err); /* each member has its shard */
+        else if (t3d_fetch_in_shard(s->f, w->below))
+            r = next_file(s, w, item, err);
+    }
+    return r;
+}
+
+static int uid_from_name(struct t3di_local_job *j)
 {
     struct t3d_intake_item *in = &j->base.item;
     const char *base = t3d_path_base(j->file->path), *dot = strrchr(base, '.');
@@ -170,7 +192,7 @@ static int uid_from_name(struct job *j)
 }
 
 /* What the list of captions and the options say about the object. */
-static int describe(struct source *s, struct job *j, const char **uid, int *changed,
+static int describe(struct t3di_local *s, struct t3di_local_job *j, const char **uid, int *changed,
                     struct t3d_err *err)
 {
     struct t3d_intake_item *in = &j->base.item;
@@ -196,7 +218,7 @@ static int describe(struct source *s, struct job *j, const char **uid, int *chan
 }
 
 /* The file is as it was: only what the list says about it may be new. */
-static int emit_unchanged(struct source *s, struct job *j, struct t3d_err *err)
+static int emit_unchanged(struct t3di_local *s, struct t3di_local_job *j, struct t3d_err *err)
 {
     struct t3d_intake_item *in = &j->base.item;
     const char *path = in->object.path, *uid;
@@ -220,7 +242,8 @@ static int emit_unchanged(struct source *s, struct job *j, struct t3d_err *err)
 }
 
 /* The uid of a file that was here before with this content stays; else the list may give one. */
-static int choose_uid(struct source *s, struct job *j, const char *uid, struct t3d_err *err)
+static int choose_uid(struct t3di_local *s, struct t3di_local_job *j, const char *uid,
+                      struct t3d_err *err)
 {
     struct t3d_intake_item *in = &j->base.item;
     struct t3d_object *o = &in->object, old;
@@ -243,11 +266,13 @@ static int choose_uid(struct source *s, struct job *j, const char *uid, struct t
 
 static int emit(void *ctx, void *item, struct t3d_err *err)
 {
-    struct source *s = ctx;
-    struct job *j = item;
+    struct t3di_local *s = ctx;
+    struct t3di_local_job *j = item;
     const char *uid;
     int changed, r;
 
+    t3di_local_archive_leave(
+        s, j, j->base.unchanged || (!j->base.fatal && j->base.item.code == T3D_STATE_OK));
     if (j->base.unchanged)
         return emit_unchanged(s, j, err);
     if (j->base.fatal)
@@ -262,15 +287,21 @@ static int emit(void *ctx, void *item, struct t3d_err *err)
     return t3d_fetch_hand_over(s->f, &j->base, err);
 }
 
+static void drop(void *ctx, void *item)
+{
+    t3di_local_archive_leave(ctx, item, 0);
+    t3d_fetch_drop(ctx, item);
+}
+
 /* --dry-run: what is known by its stamp against what would be read. */
-static int preview(struct source *s, struct t3d_err *err)
+static int preview(struct t3di_local *s, struct t3d_err *err)
 {
     uint64_t known = 0, total = 0, bytes = 0;
     void *item;
     int r;
 
     while ((r = next(s, &item, err)) == T3D_OK) {
-        struct job *j = item;
+        struct t3di_local_job *j = item;
         struct stat st;
 
         total++;
@@ -285,21 +316,53 @@ static int preview(struct source *s, struct t3d_err *err)
     t3d_info("dry run: %llu objects, %llu unchanged, %llu to fetch (%.1f MB without parts)",
              (unsigned long long)total, (unsigned long long)known,
              (unsigned long long)(total - known), (double)bytes / 1e6);
+    if (s->n_archives)
+        t3d_info("dry run: what is in %llu archives is not counted",
+                 (unsigned long long)s->n_archives);
     return T3D_EXIT_OK;
 }
 
-static int run(struct source *s, struct t3d_err *err)
+/* A .gz or the like that is no tar is a file of another kind. */
+static void drop_other(struct t3di_local *s)
 {
-    static const struct t3d_pipe_ops ops = {
-        .next = next, .work = work, .emit = emit, .drop = t3d_fetch_drop};
-    int r;
+    size_t n = 0;
+
+    for (size_t i = 0; i < s->walk.n; i++) {
+        const struct t3d_walk_file *w = &s->walk.file[i];
+
+        if (w->named || w->error || t3d_archive_is(w->path) ||
+            t3d_ending_in(w->path, T3D_FETCH_FORMATS))
+            s->walk.file[n++] = *w;
+        else
+            s->walk.other++;
+    }
+    s->walk.n = n;
+}
+
+static int has_archives(const struct t3di_local *s)
+{
+    for (size_t i = 0; i < s->walk.n && s->f->unpacker; i++)
+        if (t3d_archive_is(s->walk.file[i].path))
+            return 1;
+    return 0;
+}
+
+static int run(struct t3di_local *s, struct t3d_err *err)
+{
+    static const struct t3d_pipe_ops ops = {.next = next, .work = work, .emit = emit, .drop = drop};
+    int r, x;
 
     if (s->f->common->dry_run)
         return preview(s, err);
-    s->f->n = s->walk.n;
+    s->f->n = has_archives(s) ? 0 : s->walk.n;
     r = t3d_fetch_run(s->f, &ops, s, 0, err);
-    if (r < 0)
-        return r;
+    x = t3di_local_archive_end(s, r >= 0, err);
+    if (r < 0 || x < 0)
+        return r < 0 ? r : x;
+    if (s->n_archives)
+        t3d_info("%llu archives; passed over in them: %llu files of other kinds, %llu hidden names",
+                 (unsigned long long)s->n_archives, (unsigned long long)s->other,
+                 (unsigned long long)s->hidden);
     if (s->walk.hidden || s->walk.other || s->walk.repeated)
         t3d_info(
             "passed over: %llu files of other kinds, %llu hidden names, %llu folders or links that "
@@ -312,14 +375,17 @@ static int run(struct source *s, struct t3d_err *err)
 
 int t3d_fetch_local(struct t3d_fetch *f, const struct t3d_fetch_local *local, struct t3d_err *err)
 {
-    struct source s = {.f = f, .conf = local};
+    struct t3di_local s = {.f = f, .conf = local};
     int r = T3D_OK;
 
     if (local->captions)
         r = t3d_captions_open(&s.captions, local->captions, err);
     if (r == T3D_OK)
-        r = t3d_walk(&s.walk, &s.arena, local->paths->item, local->paths->n, T3D_FETCH_FORMATS,
+        r = t3d_walk(&s.walk, &s.arena, local->paths->item, local->paths->n,
+                     f->unpacker ? T3D_FETCH_FORMATS " " T3D_ARCHIVE_ENDINGS : T3D_FETCH_FORMATS,
                      err);
+    if (r == T3D_OK)
+        drop_other(&s);
     if (r == T3D_OK)
         r = t3d_fetch_open(f, err);
     if (r == T3D_OK)

@@ -11,7 +11,7 @@
 static const char dispensable[] =
     "png jpg jpeg webp ktx2 basis dds tga bmp gif tif tiff exr hdr mtl";
 
-void t3d_gather_begin(struct t3d_gather *g, const char *workspace, const char *folder,
+void t3d_gather_begin(struct t3d_gather *g, const char *workspace, const void *folder,
                       int (*open)(void *folder, const char *name, struct t3d_err *err),
                       struct t3d_arena *a)
 {

@@ -21,7 +21,7 @@ struct t3d_gather {
     uint64_t missing; /* files that are named and not there */
     /* the rest is the module's */
     const char *workspace;
-    const char *folder;
+    const void *folder;
     int (*open)(void *folder, const char *name, struct t3d_err *err);
     struct t3d_arena *arena;
     struct t3d_stamp stamp;
@@ -31,9 +31,9 @@ struct t3d_gather {
     struct t3d_err err; /* code 0 = all is well so far */
 };
 
-/* open: gives a descriptor for a name in the folder, or -1 and T3D_SKIP "missing-file",
- * "unsafe-name", ... */
-void t3d_gather_begin(struct t3d_gather *g, const char *workspace, const char *folder,
+/* open: gives a descriptor for a name in the folder (whatever that is to open), or -1 and T3D_SKIP
+ * "missing-file", "unsafe-name", ... */
+void t3d_gather_begin(struct t3d_gather *g, const char *workspace, const void *folder,
                       int (*open)(void *folder, const char *name, struct t3d_err *err),
                       struct t3d_arena *a);
 /* The main file: fills ending, file_sha256 and bytes of o. st: of fd. */
