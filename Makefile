@@ -103,11 +103,12 @@ UNITS   := $(UNIT_SRC:tests/unit/%.c=$(B)/unit/%) $(UNITS64)
 # The numerics core and the splat op once more in double: the truth their gradients are tested against.
 LIB64     := $(B)/libt3d64.a
 LIB64_OBJ := $(NUM_SRC:%.c=$(B)/obj64/%.o)
-# The numerics core with that part of base which needs libc alone, for programs on a GPU machine.
+# The numerics core and the splat op with that part of base which needs libc alone, for programs on a GPU machine.
 LIBNUM     := $(B)/libnum.a
-LIBNUM_SRC := $(filter lib/num/%,$(LIB_SRC)) \
+LIBNUM_SRC := $(filter lib/num/% lib/draw/$(DEVICE)/%,$(LIB_SRC)) \
+    $(filter-out lib/draw/splat_views.c,$(filter lib/draw/%,$(NUM_SRC))) \
     $(shell grep -L -E '<(cjson|openssl|seccomp)|"base/json' lib/base/*.c)
-LIBNUM_OBJ := $(LIBNUM_SRC:%.c=$(B)/obj/%.o) $(filter build/cuda/lib/num/%,$(LIB_OBJ))
+LIBNUM_OBJ := $(LIBNUM_SRC:%.c=$(B)/obj/%.o) $(filter build/cuda/%,$(LIB_OBJ))
 GPU        := $(B)/gpu/check $(B)/gpu/bench
 # The kernels once more as plain C++ on an emulated device: `make check` runs the GPU's tests where there is none.
 ifeq ($(DEVICE)$(filter release debug,$(config)),cuda$(config))
@@ -161,7 +162,7 @@ $(B)/obj64/%.o: %.c $(B)/flags
 	@mkdir -p $(@D)
 	$(call say,CC)$(CC) $(CPPFLAGS_ALL) -DT3D_REAL_DOUBLE $(CFLAGS_ALL) $(call isa,$<) -MMD -MP -c -o $@ $<
 $(STAGE_SRC:%.c=$(B)/obj/%.o): private CPPFLAGS_ALL += -I.
-$(B)/obj/lib/num/cuda/%.o $(B)/obj/tests/cuda/%.o $(B)/obj/tests/gpu/%.o: private CPPFLAGS_ALL += $(CUDA_CPPFLAGS)
+$(B)/obj/lib/num/cuda/%.o $(B)/obj/lib/draw/cuda/%.o $(B)/obj/tests/cuda/%.o $(B)/obj/tests/gpu/%.o: private CPPFLAGS_ALL += $(CUDA_CPPFLAGS)
 EMU_FLAGS := -std=c++17 -O1 -g -fPIE -fno-exceptions -fno-threadsafe-statics -Wall -Wextra -Werror -I. -Ilib \
     -isystem $(CUDA)/include
 EMU_CXX   := $(filter ccache,$(CC)) g++

@@ -12,6 +12,7 @@
 #include "base/rng.h"
 #include "bench/bench.h"
 #include "draw/splat.h"
+#include "geom/camera.h"
 #include "metric/speed.h"
 #include "model/generator_step.h"
 #include "num/optim.h"

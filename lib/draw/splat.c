@@ -3,13 +3,22 @@
 #include "draw/splat.h"
 
 #include <math.h>
+#include <math.h>
 #include <omp.h>
 #include <string.h>
 
 #include "base/isa.h"
 #include "draw/splat_impl.h"
 
-enum { XYZ, LOG_SCALE, QUATERNION, OPACITY, RGB, CAMERAS, N_IN };
+enum {
+    XYZ = T3DI_SPLAT_XYZ,
+    LOG_SCALE = T3DI_SPLAT_LOG_SCALE,
+    QUATERNION = T3DI_SPLAT_QUATERNION,
+    OPACITY = T3DI_SPLAT_OPACITY,
+    RGB = T3DI_SPLAT_RGB,
+    CAMERAS = T3DI_SPLAT_CAMERAS,
+    N_IN = T3DI_SPLAT_N_IN
+};
 enum { OUT_RGB, OUT_ALPHA, OUT_DEPTH, N_OUT };
 enum { MAX_SIDE = 16384, PAIRS_PER_GAUSSIAN = 4, SMALL = 4096 };
 
@@ -251,7 +260,7 @@ static void begin_tile(struct t3di_tile *t, int x, int y)
 {
     memset(t->sum, 0, sizeof t->sum);
     for (int i = 0; i < T3DI_BLOCKS; i++)
-        for (int k = 0; k < T3DI_BLOCK; k++)
+        for (int k = 0; k < T3DI_SQUARE; k++)
             t->transmittance[i][k] = 1;
     t->x = x * T3DI_TILE;
     t->y = y * T3DI_TILE;
@@ -520,6 +529,11 @@ const struct t3d_op t3d_op_splat = {
     .sets_grad = (1u << CAMERAS) - 1,
     .flops = flops,
     .backend[T3D_CPU] = {.work = work, .forward = forward, .backward = backward},
+#ifndef T3D_REAL_DOUBLE
+    .backend[T3D_CUDA] = {.work = t3di_splat_cuda_work,
+                          .forward = t3di_splat_cuda_forward,
+                          .backward = t3di_splat_cuda_backward},
+#endif
     .cases = cases};
 
 struct t3d_ref t3d_splat(struct t3d_graph *g, struct t3d_ref xyz, struct t3d_ref log_scale,
@@ -535,17 +549,4 @@ struct t3d_ref t3d_splat(struct t3d_graph *g, struct t3d_ref xyz, struct t3d_ref
     if (!a.pairs && s.n == 3)
         a.pairs = PAIRS_PER_GAUSSIAN * s.dim[1];
     return t3d_graph_node(g, &t3d_op_splat, &a, in, N_IN);
-}
-
-void t3d_splat_camera(t3d_real row[T3D_SPLAT_CAMERA], const struct t3d_camera *c, int width,
-                      int height)
-{
-    /* the field of view is that of the height; pixels are square */
-    double f = height / (2 * tan(c->fov_deg * M_PI / 360));
-
-    row[T3D_SPLAT_FX] = row[T3D_SPLAT_FY] = (t3d_real)f;
-    row[T3D_SPLAT_CX] = (t3d_real)(width / 2.);
-    row[T3D_SPLAT_CY] = (t3d_real)(height / 2.);
-    for (int i = 0; i < 12; i++)
-        row[T3D_SPLAT_W2C + i] = (t3d_real)c->w2c[i / 4][i % 4];
 }

@@ -19,8 +19,9 @@
 #ifndef T3D_DRAW_SPLAT_H
 #define T3D_DRAW_SPLAT_H
 
-#include "geom/camera.h"
 #include "num/graph.h"
+
+struct t3d_camera;
 
 enum t3d_splat_depth {
     T3D_SPLAT_MEAN,  /* sum of weight x depth, not divided by alpha; has a gradient */

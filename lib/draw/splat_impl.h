@@ -13,12 +13,23 @@
 
 #include "draw/splat.h"
 
+/* Inputs and outputs of the op. */
+enum {
+    T3DI_SPLAT_XYZ,
+    T3DI_SPLAT_LOG_SCALE,
+    T3DI_SPLAT_QUATERNION,
+    T3DI_SPLAT_OPACITY,
+    T3DI_SPLAT_RGB,
+    T3DI_SPLAT_CAMERAS,
+    T3DI_SPLAT_N_IN
+};
+
 enum {
     T3DI_TILE = 16, /* side of a tile, pixels */
     T3DI_SIDE = 4,  /* side of a block of pixels: a small Gaussian touches few of them */
-    T3DI_BLOCK = T3DI_SIDE * T3DI_SIDE,
-    T3DI_BLOCKS = T3DI_TILE * T3DI_TILE / T3DI_BLOCK, /* of a tile */
-    T3DI_LANE = 16,                                   /* Gaussians worked on together */
+    T3DI_SQUARE = T3DI_SIDE * T3DI_SIDE,
+    T3DI_BLOCKS = T3DI_TILE * T3DI_TILE / T3DI_SQUARE, /* of a tile */
+    T3DI_LANE = 16,                                    /* Gaussians worked on together */
     T3DI_CHUNK = 256 /* Gaussians of a tile whose weights backward keeps at once */
 };
 
@@ -69,7 +80,7 @@ struct t3di_pair {
 
 /* Pixels of a tile under way, block by block, each row by row. transmittance < 0: the pixel has
  * ended (at the magnitude). */
-typedef t3d_real t3di_pixels[T3DI_BLOCKS][T3DI_BLOCK];
+typedef t3d_real t3di_pixels[T3DI_BLOCKS][T3DI_SQUARE];
 
 static inline t3d_real *t3di_pixel(t3di_pixels p, int x, int y)
 {
@@ -85,9 +96,9 @@ struct t3di_tile {
 /* What backward keeps of a chunk: for each block that a pair has touched its pixels' alpha and the
  * transmittance before it. */
 struct t3di_kept {
-    t3d_real (*alpha)[T3DI_BLOCK], (*before)[T3DI_BLOCK]; /* (T3DI_CHUNK * T3DI_BLOCKS + 1) */
-    uint8_t *block;                                       /* (the same) */
-    uint32_t start[T3DI_CHUNK + 1];                       /* first block of pair i of the chunk */
+    t3d_real (*alpha)[T3DI_SQUARE], (*before)[T3DI_SQUARE]; /* (T3DI_CHUNK * T3DI_BLOCKS + 1) */
+    uint8_t *block;                                         /* (the same) */
+    uint32_t start[T3DI_CHUNK + 1];                         /* first block of pair i of the chunk */
 };
 
 /* Upstream gradients of a tile, and the sum of what lies behind. */
@@ -140,6 +151,11 @@ const struct t3di_splat_isa *t3di_splat_isa(void); /* the best for this processo
 const struct t3di_splat_isa *t3di_splat_isa_portable(void);
 const struct t3di_splat_isa *t3di_splat_isa_avx2(void);   /* NULL where it is not built */
 const struct t3di_splat_isa *t3di_splat_isa_avx512(void); /* NULL where it is not built */
+
+/* The functions of the op on a device (lib/draw/cuda; lib/draw/nocuda in builds without it). */
+size_t t3di_splat_cuda_work(const struct t3d_call *c, int backward);
+int t3di_splat_cuda_forward(const struct t3d_call *c, struct t3d_err *err);
+int t3di_splat_cuda_backward(const struct t3d_call *c, struct t3d_err *err);
 
 /* --- lists of the Gaussians of each tile (splat_list.c) -----------------------------------------
  */

@@ -8,6 +8,7 @@
 #include "base/arena.h"
 #include "base/defs.h"
 #include "draw/splat.h"
+#include "geom/camera.h"
 
 /* Room for pairs of a tile and a Gaussian, beside one for each Gaussian: those of a picture of 512
  * pixels that an object fills. With less a view is drawn in parts, and each part waits for all
@@ -195,4 +196,17 @@ int t3d_splat_soften(struct t3d_gaussians *out, const struct t3d_gaussians *g, i
     *out = *g;
     out->log_scale = scale;
     return T3D_OK;
+}
+
+void t3d_splat_camera(t3d_real row[T3D_SPLAT_CAMERA], const struct t3d_camera *c, int width,
+                      int height)
+{
+    /* the field of view is that of the height; pixels are square */
+    double f = height / (2 * tan(c->fov_deg * M_PI / 360));
+
+    row[T3D_SPLAT_FX] = row[T3D_SPLAT_FY] = (t3d_real)f;
+    row[T3D_SPLAT_CX] = (t3d_real)(width / 2.);
+    row[T3D_SPLAT_CY] = (t3d_real)(height / 2.);
+    for (int i = 0; i < 12; i++)
+        row[T3D_SPLAT_W2C + i] = (t3d_real)c->w2c[i / 4][i % 4];
 }

@@ -6,6 +6,7 @@
 #include "base/clock.h"
 #include "base/rng.h"
 #include "draw/splat.h"
+#include "geom/camera.h"
 #include "metric/speed.h"
 #include "num/ops.h"
 

@@ -10,6 +10,7 @@
 #include "base/json.h"
 #include "base/rng.h"
 #include "draw/splat.h"
+#include "geom/camera.h"
 #include "model/file.h"
 #include "model/picture_impl.h"
 #include "model/training_text.h"

@@ -13,6 +13,7 @@
 #include "base/rng.h"
 #include "base/tool.h"
 #include "draw/splat.h"
+#include "geom/camera.h"
 #include "model/file.h"
 #include "model/vocabulary.h"
 #include "num/ops.h"

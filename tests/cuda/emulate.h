@@ -64,6 +64,11 @@ static inline unsigned __ballot_sync(unsigned mask, int yes)
     return emulate_ballot(yes);
 }
 
+static inline int __popc(unsigned x)
+{
+    return __builtin_popcount(x);
+}
+
 static inline float __uint_as_float(uint32_t u)
 {
     float x;

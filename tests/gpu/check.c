@@ -12,6 +12,7 @@
 #include "num/device.h"
 #include "num/ops.h"
 #include "num/optim.h"
+#include "splat.h"
 #include "whole.h"
 #include "wide.h"
 
@@ -334,8 +335,10 @@ int main(int argc, char **argv)
         if (wanted)
             check_op(t3d_ops[i]);
     }
-    if (argc < 2)
+    if (argc < 2) {
+        check_splat();
         check_whole();
+    }
     printf("1..%d\n# %d failed\n", n_tests, n_failed);
     return n_failed != 0;
 }

@@ -7,6 +7,7 @@
 #include "num_case.h"
 
 #include "draw/splat.h"
+#include "geom/camera.h"
 
 enum { S_XYZ, S_LOG_SCALE, S_QUATERNION, S_OPACITY, S_RGB, S_CAMERAS, S_N };
 

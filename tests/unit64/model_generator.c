@@ -14,6 +14,7 @@
 #include "../../lib/model/stack.c"          // NOLINT
 #include "draw/splat.h"
 #include "whole_model.h"
+#include "geom/camera.h"
 
 enum { BATCH = 2, SIDE = 8, TEXT = 5, N_VIEWS = 20 };
 
