@@ -8,7 +8,11 @@
 
 enum { FETCH_TOKEN_SIZE = 4096 };
 
-extern const struct t3d_command fetch_local, fetch_urls, fetch_primitives, fetch_weights;
+extern const struct t3d_command fetch_local, fetch_urls, fetch_primitives, fetch_weights,
+    fetch_objaverse, fetch_objaverse_xl;
+/* Refused, with what to do instead. */
+extern const struct t3d_command fetch_shapenet, fetch_modelnet40, fetch_mcb, fetch_abc,
+    fetch_front3d, fetch_sketchfab;
 
 extern struct t3d_unpacker *fetch_unpacker; /* a slot for each thread */
 

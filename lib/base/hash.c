@@ -3,6 +3,7 @@
 
 #include <openssl/evp.h>
 #include <openssl/sha.h>
+#include <stdio.h>
 #include <string.h>
 
 /* The EVP context is used as it is; the name keeps OpenSSL's headers out of ours. */
@@ -55,6 +56,27 @@ void t3d_sha256_hex(const void *data, size_t n, char hex[T3D_SHA256_HEX])
 
     SHA256(data, n, md);
     t3d_hex(md, sizeof md, hex);
+}
+
+void t3d_uuid5_url(const char *url, char uuid[37])
+{
+    static const unsigned char dns[16] = {0x6b, 0xa7, 0xb8, 0x10, 0x9d, 0xad, 0x11, 0xd1,
+                                          0x80, 0xb4, 0x00, 0xc0, 0x4f, 0xd4, 0x30, 0xc8};
+    EVP_MD_CTX *c = EVP_MD_CTX_new();
+    unsigned char md[EVP_MAX_MD_SIZE];
+    char hex[33];
+
+    uuid[0] = 0;
+    if (!c || !EVP_DigestInit_ex(c, EVP_sha1(), NULL) || !EVP_DigestUpdate(c, dns, sizeof dns) ||
+        !EVP_DigestUpdate(c, url, strlen(url)) || !EVP_DigestFinal_ex(c, md, NULL)) {
+        EVP_MD_CTX_free(c);
+        return;
+    }
+    EVP_MD_CTX_free(c);
+    md[6] = (unsigned char)((md[6] & 0x0f) | 0x50);
+    md[8] = (unsigned char)((md[8] & 0x3f) | 0x80);
+    t3d_hex(md, 16, hex);
+    snprintf(uuid, 37, "%.8s-%.4s-%.4s-%.4s-%.12s", hex, hex + 8, hex + 12, hex + 16, hex + 20);
 }
 
 uint64_t t3d_hash64(const char *s)

@@ -31,6 +31,10 @@ void t3d_sha256_hex(const void *data, size_t n, char hex[T3D_SHA256_HEX]);
 /* First 8 bytes of SHA-256(s), big-endian: the stable number behind `--shard i/N` and splits. */
 uint64_t t3d_hash64(const char *s);
 
+/* The name-based UUID of an address (RFC 9562, section 5.5: version 5, namespace DNS, as
+ * Objaverse-XL has it): 36 characters and a NUL. */
+void t3d_uuid5_url(const char *url, char uuid[37]);
+
 /* Lower-case hex of n bytes into out (2n + 1 bytes); and back: 0, or -1 if s is not 2n hex digits.
  */
 void t3d_hex(const void *data, size_t n, char *out);

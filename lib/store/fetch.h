@@ -20,6 +20,7 @@
 
 struct t3d_captions;
 struct t3d_progress;
+struct t3d_url_row;
 
 #define T3D_FETCH_FORMATS "glb gltf obj ply stl off"
 
@@ -91,8 +92,17 @@ int t3d_fetch_local(struct t3d_fetch *f, const struct t3d_fetch_local *local,
 
 /* --- t3d fetch urls: doc/formats.md has the list's format */
 
+/* Rows from elsewhere than a list, as t3d_url_list_next gives them. */
+struct t3d_fetch_rows {
+    int (*next)(void *ctx, struct t3d_url_row *row, struct t3d_err *err);
+    /* Adds to the statistics at the end; may be NULL. */
+    void (*count)(void *ctx, cJSON *statistics);
+    void *ctx;
+};
+
 struct t3d_fetch_urls {
-    const char *list; /* path, "-" = standard input */
+    const char *list;                  /* path, "-" = standard input; of rows their name */
+    const struct t3d_fetch_rows *rows; /* NULL = the list is read */
     const char *captions, *license, *dataset;
     const struct t3d_list *licenses; /* allowed; n 0 = any */
     uint64_t max_bytes;              /* of one object */

@@ -35,7 +35,6 @@ static int no_files(void *folder, const char *name, struct t3d_err *err)
 /* What is no 3D file at all is not stored: an error page, or a pointer in place of the file. */
 static int check_head(const struct t3di_url_job *j, struct t3d_err *err)
 {
-    static const char lfs[] = "version https://git-lfs.github.com/spec/v1";
     unsigned char head[512];
     const unsigned char *data = j->http.data;
     size_t n = (size_t)T3D_MIN(j->http.bytes, sizeof head);
@@ -51,7 +50,7 @@ static int check_head(const struct t3di_url_job *j, struct t3d_err *err)
     if (t3d_http_is_page(data, n))
         return t3d_err_set(err, T3D_SKIP, "html-page", "'%.300s' is a web page, not a 3D file",
                            j->url);
-    if (n > sizeof lfs && memcmp(data, lfs, sizeof lfs - 1) == 0)
+    if (t3d_http_is_pointer(data, n))
         return t3d_err_set(err, T3D_SKIP, "lfs-pointer",
                            "'%.300s' is a pointer of Git LFS, not the file", j->url);
     return T3D_OK;
@@ -210,7 +209,7 @@ static int next(void *ctx, void **item, struct t3d_err *err)
         *item = j;
         s->in_pipe++;
     } else if (r == T3D_END && !(s->list_end && !s->in_pipe)) {
-        if (s->silent && !s->in_pipe)
+        if (s->silent && !s->in_pipe && s->list)
             t3d_url_list_wait(s->list, 100);
         return s->list_end ? T3D_END : T3D_RETRY;
     }
@@ -320,6 +319,8 @@ static int statistics(const struct t3di_urls *s, struct t3d_err *err)
     t3d_json_set_num(o, "rejected", (double)s->rejected);
     t3d_json_set_num(o, "unchanged", (double)s->unchanged);
     t3d_json_set_num(o, "left", (double)s->stopped);
+    if (s->conf->rows && s->conf->rows->count)
+        s->conf->rows->count(s->conf->rows->ctx, o);
     t3d_json_set_num(o, "duration", seconds);
     t3d_json_set_num(o, "start_time", s->start_time);
     t3d_json_set_num(o, "end_time", s->start_time + seconds);
@@ -374,7 +375,7 @@ int t3d_fetch_urls(struct t3d_fetch *f, const struct t3d_fetch_urls *urls, struc
     s->f = f;
     s->conf = urls;
     r = urls->captions ? t3d_captions_open(&s->captions, urls->captions, err) : T3D_OK;
-    if (r == T3D_OK)
+    if (r == T3D_OK && !urls->rows)
         r = t3d_url_list_open(&s->list, urls->list, err);
     if (r == T3D_OK)
         r = t3d_fetch_open(f, err);

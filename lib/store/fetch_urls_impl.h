@@ -17,7 +17,7 @@ struct t3di_url_job {
     struct t3d_fetch_job base;
     uint64_t index; /* in the list, of this shard */
     const char *url, *sha256, *uid;
-    int64_t size;
+    int64_t size, about;
     int needs_transfer;
     struct t3d_http_result http;   /* data and path belong to the job */
     int has_content;               /* for the workers to store */

@@ -65,6 +65,7 @@ static int copy_row(struct t3di_urls *s, struct t3di_url_job *j, const struct t3
     struct t3d_err why;
 
     j->size = row->size;
+    j->about = row->size >= 0 ? row->size : row->about;
     j->sha256 = copy(&in->arena, row->sha256, &bad);
     j->uid = copy(&in->arena, row->uid, &bad);
     o->license = copy(&in->arena, row->license, &bad);
@@ -81,7 +82,7 @@ static int copy_row(struct t3di_urls *s, struct t3di_url_job *j, const struct t3
         j->needs_transfer = 1;
     free(clean);
     o->path = in->file = j->url;
-    if (j->uid && !row->bad.code) {
+    if (j->uid && t3d_uid_valid(j->uid)) {
         snprintf(o->uid, sizeof o->uid, "%s", j->uid);
         in->given_uid = 1;
     }
@@ -217,7 +218,8 @@ int t3di_url_job_next(struct t3di_urls *s, struct t3di_url_job **out, struct t3d
 {
     struct t3d_url_row row;
     struct t3di_url_job *j;
-    int r = t3d_url_list_next(s->list, &row, err);
+    const struct t3d_fetch_rows *rows = s->conf->rows;
+    int r = rows ? rows->next(rows->ctx, &row, err) : t3d_url_list_next(s->list, &row, err);
 
     *out = NULL;
     if (r != T3D_OK || !in_shard(s, &row))
@@ -418,8 +420,8 @@ int t3di_urls_preview(struct t3di_urls *s, struct t3d_err *err)
         rows++;
         if (j->needs_transfer) {
             requests++;
-            unknown += j->size < 0;
-            bytes += j->size > 0 ? (double)j->size : 0;
+            unknown += j->about < 0 || (j->about == 0 && j->size < 0);
+            bytes += j->about > 0 ? (double)j->about : 0;
         } else if (!j->base.foreign && !j->early) {
             count(s, j);
         }

@@ -760,3 +760,10 @@ int t3d_http_is_page(const void *data, size_t n)
     return (end - s >= 9 && strncasecmp(s, "<!doctype", 9) == 0) ||
            (end - s >= 5 && strncasecmp(s, "<html", 5) == 0);
 }
+
+int t3d_http_is_pointer(const void *data, size_t n)
+{
+    static const char head[] = "version https://git-lfs.github.com/spec/v1";
+
+    return n >= sizeof head && memcmp(data, head, sizeof head - 1) == 0;
+}

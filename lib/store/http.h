@@ -130,5 +130,7 @@ void t3d_http_url_name(const char *url, char *buf, size_t n);
 
 /* 1 when a file begins like a web page: a login or an error instead of what was asked for. */
 int t3d_http_is_page(const void *data, size_t n);
+/* 1 when it is a pointer of Git LFS (git-lfs, docs/spec.md). */
+int t3d_http_is_pointer(const void *data, size_t n);
 
 #endif

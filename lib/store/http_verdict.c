@@ -60,6 +60,22 @@ static enum t3di_next aborted(struct t3di_transfer *t)
     }
 }
 
+/* A login page or a pointer in place of the file says more than its hash. */
+static enum t3di_next other_content(struct t3di_transfer *t, const char *text)
+{
+    const struct t3di_body *b = &t->body;
+    int is_page = b->data && t3d_http_is_page(b->data, b->have);
+    int is_pointer = b->data && t3d_http_is_pointer(b->data, b->have);
+
+    t3di_body_reset(&t->body);
+    if (is_page)
+        return failed(t, T3D_HTTP_INTEGRITY, "html-page", "is a web page, not the file");
+    if (is_pointer)
+        return failed(t, T3D_HTTP_INTEGRITY, "lfs-pointer",
+                      "is a pointer of Git LFS, not the file");
+    return failed(t, T3D_HTTP_INTEGRITY, "wrong-sha256", text);
+}
+
 /* All bytes are there. */
 static enum t3di_next whole(struct t3di_transfer *t)
 {
@@ -78,8 +94,7 @@ static enum t3di_next whole(struct t3di_transfer *t)
         snprintf(text, sizeof text, "has the SHA-256 %s, the list says %s", sha256, t->sha256);
         if (t->pieces)
             return again_or(t, "wrong-sha256", text);
-        t3di_body_reset(&t->body);
-        return failed(t, T3D_HTTP_INTEGRITY, "wrong-sha256", text);
+        return other_content(t, text);
     }
     memcpy(t->sha256, sha256, sizeof sha256);
     t->class = T3D_HTTP_OK;

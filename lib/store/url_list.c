@@ -303,7 +303,7 @@ int t3d_url_list_next(struct t3d_url_list *l, struct t3d_url_row *row, struct t3
         }
         memset(row, 0, offsetof(struct t3d_url_row, caption));
         row->n_captions = 0;
-        row->size = -1;
+        row->size = row->about = -1;
         row->line = l->line;
         row->bad.code = 0;
         if (too_long)

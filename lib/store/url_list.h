@@ -24,7 +24,8 @@ struct t3d_url_row {
     const char *url, *sha256, *license, *uid, *format;
     const char *caption[T3D_URL_CAPTIONS];
     size_t n_captions;
-    int64_t size;
+    int64_t size;  /* must be so */
+    int64_t about; /* is about so: for plans; 0 or less = unknown */
     uint64_t line;
     struct t3d_err bad; /* code T3D_SKIP: the row cannot be used; url may be NULL */
 };
