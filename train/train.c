@@ -18,6 +18,7 @@
 #include "model/reconstructor_train.h"
 #include "model/run_dir.h"
 #include "num/report.h"
+#include "store/model_find.h"
 
 /* Raise when the same settings give other weights: a run begun before is then not gone on with. */
 enum { FORMAT_VERSION = 1, LOG_EVERY = 1, VOCABULARY = 1024 };
@@ -26,7 +27,7 @@ enum { FORMAT_VERSION = 1, LOG_EVERY = 1, VOCABULARY = 1024 };
 
 struct conf {
     struct t3d_common common;
-    const char *model, *size, *run, *view_set, *light, *weights;
+    const char *model, *size, *head, *reconstructor, *run, *view_set, *light, *weights;
     uint64_t steps, schedule_steps, batch, warmup, accumulate, checkpoint_every, validate_every,
         keep_last, neighbours;
     double learning_rate, max_grad_norm, weight_decay, ema_decay, backgrounds;
@@ -41,6 +42,13 @@ static const struct t3d_opt opts[] = {
      "pictures and captions to one space, for embed"},
     {0, "size", T3D_OPT_STRING, offsetof(struct conf, size), "NAME", "nano",
      "nano small base large", "size of the model; clip: nano"},
+    {0, "head", T3D_OPT_STRING, offsetof(struct conf, head), "NAME", NULL, "gauss image",
+     "of turbo3d; gauss: text to Gaussians; image: text to four views, of which a reconstructor "
+     "makes the object; else by size: nano and small gauss, base and large image"},
+    {0, "reconstructor", T3D_OPT_STRING, offsetof(struct conf, reconstructor), "NAME-or-DIR", NULL,
+     NULL,
+     "for --head image: the one that goes with the generator, copied to its folder; may also "
+     "be given to a run that is done"},
     {0, "run", T3D_OPT_STRING, offsetof(struct conf, run), "NAME", NULL, NULL,
      "folder below runs/; else <model>-<size>"},
     {0, "steps", T3D_OPT_U64, offsetof(struct conf, steps), "N", NULL, NULL,
@@ -101,6 +109,7 @@ static const struct {
                 {"seed", offsetof(struct conf, common.seed), T3D_OPT_U64},
                 {"model", offsetof(struct conf, model), T3D_OPT_STRING},
                 {"size", offsetof(struct conf, size), T3D_OPT_STRING},
+                {"head", offsetof(struct conf, head), T3D_OPT_STRING},
                 {"view-set", offsetof(struct conf, view_set), T3D_OPT_STRING},
                 {"light", offsetof(struct conf, light), T3D_OPT_STRING}};
 
@@ -111,9 +120,9 @@ static cJSON *settings_json(const struct conf *c)
     t3d_json_set_num(o, "version", FORMAT_VERSION);
     for (size_t i = 0; i < T3D_COUNT(settings); i++) {
         const char *p = (const char *)c + settings[i].offset;
-        if (settings[i].type == T3D_OPT_STRING)
+        if (settings[i].type == T3D_OPT_STRING && *(const char *const *)p)
             t3d_json_set_str(o, settings[i].option, *(const char *const *)p);
-        else
+        else if (settings[i].type != T3D_OPT_STRING)
             t3d_json_set_num(o, settings[i].option,
                              settings[i].type == T3D_OPT_DOUBLE ? *(const double *)p
                                                                 : (double)*(const uint64_t *)p);
@@ -175,6 +184,21 @@ static int is_of_views(const struct conf *c)
     return c->model && (strcmp(c->model, "reconstructor") == 0 || is_nerf_mae(c));
 }
 
+static int is_generator(const struct conf *c)
+{
+    return c->model && strcmp(c->model, "turbo3d") == 0;
+}
+
+static struct t3d_generator_config generator_of(const struct conf *c)
+{
+    struct t3d_generator_config g = *t3d_generator_size(c->size);
+
+    g.vocab = VOCABULARY;
+    if (c->head)
+        g.head = (enum t3d_generator_head)t3d_generator_head(c->head);
+    return g;
+}
+
 /* Defaults that differ by model. */
 static void presets(struct conf *c)
 {
@@ -184,6 +208,8 @@ static void presets(struct conf *c)
         c->learning_rate = is_clip(c) ? 0.0015 : 0.001;
     if (!t3d_opt_given(&c->common, "neighbours"))
         c->neighbours = is_clip(c) ? 4 : 0;
+    if (!t3d_opt_given(&c->common, "head") && is_generator(c))
+        c->head = t3d_generator_head_name[t3d_generator_size(c->size)->head];
     if (!t3d_opt_given(&c->common, "weight-decay"))
         c->weight_decay = is_clip(c) ? 0.1 : is_of_views(c) ? 0.05 : 0;
 }
@@ -204,6 +230,12 @@ static int check(const struct conf *c, struct t3d_err *err)
                            "--model %s trains on views of ring16+4 over white: leave out "
                            "--view-set %s and --backgrounds %g",
                            c->model, c->view_set, c->backgrounds);
+    if (!is_generator(c) && c->head)
+        return t3d_err_set(err, T3D_USAGE, "usage", "--head %s is for --model turbo3d", c->head);
+    if (c->reconstructor && (!c->head || strcmp(c->head, "image") != 0))
+        return t3d_err_set(err, T3D_USAGE, "usage",
+                           "--reconstructor is for --model turbo3d --head image: the head gauss "
+                           "needs none");
     if (c->batch < 2 || c->batch > 65536)
         return t3d_err_set(err, T3D_USAGE, "usage", "--batch-size %llu is not within 2 and 65536",
                            (unsigned long long)c->batch);
@@ -237,7 +269,7 @@ struct planning {
 static struct t3d_ref build(struct t3d_graph *g, const struct conf *c, int batch)
 {
     const struct t3d_clip_config *clip = t3d_clip_size(c->size);
-    struct t3d_generator_config generator;
+    struct t3d_generator_config generator = generator_of(c);
 
     if (is_clip(c))
         return t3d_clip_build(g, clip, batch, clip->context).loss;
@@ -245,8 +277,6 @@ static struct t3d_ref build(struct t3d_graph *g, const struct conf *c, int batch
         return t3d_reconstructor_step_build(g, t3d_reconstructor_size(c->size), batch,
                                             is_nerf_mae(c))
             .loss;
-    generator = *t3d_generator_size(c->size);
-    generator.vocab = VOCABULARY;
     return t3d_generator_step_build(g, &generator, batch).loss;
 }
 
@@ -288,12 +318,14 @@ static void print_size(const struct conf *c)
                t3d_generator_gaussians(&g));
         return;
     }
-    g = *t3d_generator_size(c->size);
-    g.vocab = VOCABULARY;
-    printf("%s-%s: %lld parameters with a vocabulary of %d, batch of %llu, %d views of %d pixels, "
-           "%d Gaussians\n",
+    g = generator_of(c);
+    printf("%s-%s: %lld parameters with a vocabulary of %d, batch of %llu, %d views of %d pixels, ",
            c->model, c->size, (long long)t3d_generator_params(&g), g.vocab,
-           (unsigned long long)c->batch, T3D_GENERATOR_VIEWS, g.side, t3d_generator_gaussians(&g));
+           (unsigned long long)c->batch, T3D_GENERATOR_VIEWS, g.side);
+    if (g.head == T3D_HEAD_IMAGE)
+        printf("head image: a reconstructor makes the object of them\n");
+    else
+        printf("%d Gaussians\n", t3d_generator_gaussians(&g));
 }
 
 static int print_plan(const struct conf *c, struct t3d_err *err)
@@ -445,16 +477,19 @@ static int train_clip(const struct conf *c, const char *dir, const cJSON *stored
 static int train_generator(const struct conf *c, const char *dir, const cJSON *stored,
                            struct t3d_arena *a, struct t3d_err *err)
 {
-    struct t3d_generator_train_config k = {.size = *t3d_generator_size(c->size),
+    struct t3d_generator_train_config k = {.size = generator_of(c),
                                            .data = data_of(c),
                                            .trainer = trainer_of(c, dir),
                                            .settings = (cJSON *)stored,
                                            .type = type_of(c),
                                            .threads = (int)c->common.threads};
     struct t3d_generator_train_result t = {0};
+    char *found = NULL;
     int r = c->common.use_stdin ? read_uids(&k.data, a, err) : T3D_OK;
 
-    k.size.vocab = VOCABULARY;
+    if (r == T3D_OK && c->reconstructor)
+        r = t3d_model_find(&found, c->common.workspace, c->reconstructor, a, err);
+    k.reconstructor = found;
     if (r == T3D_OK)
         r = t3d_generator_train(&k, &t, err);
     if (r < 0)

@@ -13,12 +13,21 @@
 const int t3d_generator_view[T3D_GENERATOR_VIEWS] = {0, 4, 8, 12};
 
 static const struct t3d_generator_config sizes[] = {
-    {"nano", 256, 3, 8, 32, 8, 16, 0},
-    {"small", 384, 12, 6, 128, 8, 77, 0},
-    {"base", 1024, 24, 16, 256, 16, 77, 0},
-    {"large", 2048, 24, 16, 512, 16, 77, 0},
+    {"nano", 256, 3, 8, 32, 8, 16, 0, T3D_HEAD_GAUSS},
+    {"small", 384, 12, 6, 128, 8, 77, 0, T3D_HEAD_GAUSS},
+    {"base", 1024, 24, 16, 256, 16, 77, 0, T3D_HEAD_IMAGE},
+    {"large", 2048, 24, 16, 512, 16, 77, 0, T3D_HEAD_IMAGE},
 };
 const char t3d_generator_sizes[] = "nano small base large";
+const char *const t3d_generator_head_name[2] = {"gauss", "image"};
+
+int t3d_generator_head(const char *name)
+{
+    for (int i = 0; i < 2; i++)
+        if (strcmp(name, t3d_generator_head_name[i]) == 0)
+            return i;
+    return -1;
+}
 
 const struct t3d_generator_config *t3d_generator_size(const char *name)
 {
@@ -43,10 +52,11 @@ int t3d_generator_gaussians(const struct t3d_generator_config *c)
 int64_t t3d_generator_params(const struct t3d_generator_config *c)
 {
     int64_t d = c->width, p = (int64_t)c->patch * c->patch;
+    int64_t out = c->head == T3D_HEAD_IMAGE ? 3 : T3D_GAUSSIAN_RAW;
 
     return c->layers * (12 * d * d + T3DI_N_MOD * d + 2 * (d / c->heads)) + /* blocks */
            d * (T3DI_TIME_WIDTH + d) + T3DI_N_MOD * d * d +                 /* time */
-           d * 9 * p + d + T3D_GAUSSIAN_RAW * p * d +                       /* in and out */
+           d * 9 * p + d + out * p * d +                                    /* in and out */
            d * (c->vocab + T3D_GENERATOR_NULL + c->text_tokens);
 }
 
@@ -74,6 +84,29 @@ static struct t3d_ref tokens(struct t3di_stack *s, const struct t3d_generator *m
     return t3d_concat(s->g, part, 2, 1);
 }
 
+static void image_head(struct t3di_stack *s, struct t3d_generator *m, struct t3d_ref x)
+{
+    int64_t p = (int64_t)s->c->patch * s->c->patch;
+
+    m->xyz = m->log_scale = m->quaternion = m->opacity = m->rgb = T3D_NONE;
+    x = t3di_head(s, x, 3);
+    m->clean = t3d_graph_view(s->g, x, T3D_SHAPE(s->batch, s->views, 3 * p));
+    t3d_graph_keep(s->g, m->clean);
+}
+
+static void gauss_head(struct t3di_stack *s, struct t3d_generator *m, struct t3d_ref x)
+{
+    struct t3di_gaussians made =
+        t3di_gaussians(s, t3di_head(s, x, T3D_GAUSSIAN_RAW), m->ray, m->origin);
+
+    m->xyz = made.xyz;
+    m->log_scale = made.log_scale;
+    m->quaternion = made.quaternion;
+    m->opacity = made.opacity;
+    m->rgb = made.rgb;
+    m->clean = T3D_NONE;
+}
+
 struct t3d_generator t3d_generator_build(struct t3d_graph *g, const struct t3d_generator_config *c,
                                          int batch)
 {
@@ -84,7 +117,6 @@ struct t3d_generator t3d_generator_build(struct t3d_graph *g, const struct t3d_g
                            .views = t3d_generator_tokens(c),
                            .adaptive = 1};
     int64_t n = t3d_generator_gaussians(c), p = (int64_t)c->patch * c->patch;
-    struct t3di_gaussians made;
     struct t3d_generator m;
     struct t3d_ref x;
 
@@ -95,13 +127,8 @@ struct t3d_generator t3d_generator_build(struct t3d_graph *g, const struct t3d_g
     m.ray = t3d_graph_input(g, "ray", T3D_SHAPE(1, n, 6));
     m.origin = t3d_graph_input(g, "origin", T3D_SHAPE(1, n, 3));
     t3di_modulate(&s, m.time);
-    x = t3di_head(&s, t3di_blocks(&s, tokens(&s, &m)), T3D_GAUSSIAN_RAW);
-    made = t3di_gaussians(&s, x, m.ray, m.origin);
-    m.xyz = made.xyz;
-    m.log_scale = made.log_scale;
-    m.quaternion = made.quaternion;
-    m.opacity = made.opacity;
-    m.rgb = made.rgb;
+    x = t3di_blocks(&s, tokens(&s, &m));
+    (c->head == T3D_HEAD_IMAGE ? image_head : gauss_head)(&s, &m, x);
     return m;
 }
 

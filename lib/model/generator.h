@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* model/generator.h -- text and noise to Gaussians: a transformer over text tokens and patches of
- * four noisy views, whose head gives one Gaussian for each pixel of these views.
+/* model/generator.h -- text and noise to Gaussians, or to four views: a transformer over text
+ * tokens and patches of four noisy views. Its head `gauss` gives one Gaussian for each pixel of
+ * these views; its head `image` gives the clean views themselves, of which a reconstructor
+ * (model/reconstructor.h) makes the object, as in Turbo3D (Hu et al., 2024).
  *
  * Rectified flow with x-prediction (Liu et al., "Flow Straight and Fast", 2022; Li and He, "Back to
  * Basics: Let Denoising Generative Models Denoise", 2025): z = t x + (1 - t) e with noise e, so t =
- * 0 is noise. Here x is what the cameras see of the Gaussians, so the views agree by construction.
+ * 0 is noise. With Gaussians x is what the cameras see of them, so the views agree by construction.
  * Blocks are pre-norm with RMS norm, queries and keys normed by head, adaptive gains shared by all
  * blocks (a table tells them apart: Chen et al., "PixArt-alpha", 2023, section 2.3) and no biases.
  * Rays enter as Pluecker coordinates and Gaussians lie on the rays of their pixels, with the
@@ -26,17 +28,23 @@ enum {
     T3D_GENERATOR_NULL = 1   /* one more row in the table of tokens: no text */
 };
 
+enum t3d_generator_head { T3D_HEAD_GAUSS, T3D_HEAD_IMAGE };
+
 struct t3d_generator_config {
     const char *size; /* its name */
     int width, layers, heads;
     int side, patch; /* of a view, pixels */
     int text_tokens; /* longest text */
     int vocab;       /* tokens; T3D_GENERATOR_NULL more rows are made */
+    enum t3d_generator_head head;
 };
 
 /* "nano", "small", "base" or "large", or NULL. vocab is filled in by the caller. */
 const struct t3d_generator_config *t3d_generator_size(const char *name);
 extern const char t3d_generator_sizes[]; /* their names, space-separated */
+/* "gauss" or "image"; T3D_HEAD_..., or -1. */
+extern const char *const t3d_generator_head_name[2];
+int t3d_generator_head(const char *name);
 int64_t t3d_generator_params(const struct t3d_generator_config *c);
 int t3d_generator_tokens(const struct t3d_generator_config *c);    /* of the views */
 int t3d_generator_gaussians(const struct t3d_generator_config *c); /* one a pixel */
@@ -53,6 +61,8 @@ struct t3d_generator {
     struct t3d_ref origin; /* (1, gaussians, 3) */
     /* what it makes (B, gaussians, .), kept: as draw/splat.h takes them */
     struct t3d_ref xyz, log_scale, quaternion, opacity, rgb;
+    /* instead, with the head image: the clean views (B, tokens, 3 patch^2) as noisy, kept */
+    struct t3d_ref clean;
 };
 
 /* Into g, which is not built yet. */
@@ -71,8 +81,9 @@ struct t3d_generator_pixel {
 };
 struct t3d_generator_pixel t3d_generator_pixel(const struct t3d_generator_config *c, int i);
 
-/* DIR/config.json, with the hash of the tokenizer. */
-cJSON *t3d_generator_json(const struct t3d_generator_config *c, const char *tokenizer_hash);
+/* DIR/config.json, with the hashes of the tokenizer and, NULL = none, of the reconstructor. */
+cJSON *t3d_generator_json(const struct t3d_generator_config *c, const char *tokenizer_hash,
+                          const char *reconstructor_hash);
 /* T3D_SKIP "bad-config" names the field. size is borrowed from the table of sizes. */
 int t3d_generator_from_json(struct t3d_generator_config *c, const cJSON *json,
                             struct t3d_err *err) T3D_MUST_CHECK;

@@ -28,7 +28,7 @@ static cJSON *config_json(const struct t3d_generator_config *c, const char *mode
 
     t3d_json_set_str(o, "model", model);
     t3d_json_set_num(o, "format", FORMAT);
-    t3d_json_set_str(o, "head", "gauss");
+    t3d_json_set_str(o, "head", t3d_generator_head_name[c->head]);
     t3d_json_set_str(o, "size", c->size);
     for (size_t i = 0; i < n; i++)
         t3d_json_set_num(o, fields[i].name, *(const int *)((const char *)c + fields[i].offset));
@@ -36,11 +36,14 @@ static cJSON *config_json(const struct t3d_generator_config *c, const char *mode
     return o;
 }
 
-cJSON *t3d_generator_json(const struct t3d_generator_config *c, const char *tokenizer_hash)
+cJSON *t3d_generator_json(const struct t3d_generator_config *c, const char *tokenizer_hash,
+                          const char *reconstructor_hash)
 {
     cJSON *o = config_json(c, "turbo3d", T3D_COUNT(fields));
 
     t3d_json_set_str(o, "tokenizer_sha256", tokenizer_hash);
+    if (reconstructor_hash)
+        t3d_json_set_str(o, "reconstructor_sha256", reconstructor_hash);
     return o;
 }
 
@@ -72,15 +75,16 @@ static int read_fields(struct t3d_generator_config *c, const cJSON *json, size_t
 int t3d_generator_from_json(struct t3d_generator_config *c, const cJSON *json, struct t3d_err *err)
 {
     const struct t3d_generator_config *size;
+    int head = t3d_generator_head(t3d_json_str(json, "head", ""));
 
     if (strcmp(t3d_json_str(json, "model", ""), "turbo3d") != 0 ||
-        t3d_json_num(json, "format", 0) != FORMAT ||
-        strcmp(t3d_json_str(json, "head", ""), "gauss") != 0)
-        return bad(err, "model", "is not a generator (turbo3d, format 1, head gauss) of this t3d");
+        t3d_json_num(json, "format", 0) != FORMAT || head < 0)
+        return bad(err, "model", "is not a generator (turbo3d, format 1) of this t3d");
     size = t3d_generator_size(t3d_json_str(json, "size", ""));
     if (!size)
         return bad(err, "size", "is not one of nano, small, base and large");
     *c = *size;
+    c->head = (enum t3d_generator_head)head;
     return read_fields(c, json, T3D_COUNT(fields), err);
 }
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* model/generator_step.h -- the graph of a generator's training step: the Gaussians are drawn from
- * C cameras and compared with pictures. S is the side of a picture. */
+ * C cameras and compared with pictures (S is the side of one); with the head `image` the four views
+ * are compared as they are. */
 #ifndef T3D_MODEL_GENERATOR_STEP_H
 #define T3D_MODEL_GENERATOR_STEP_H
 
@@ -13,6 +14,7 @@ struct t3d_generator_step {
     struct t3d_ref cameras; /* (B, C, T3D_SPLAT_CAMERA) */
     struct t3d_ref rgb;     /* (B, C, S, S, 3) wanted, over white, in [0, 1] */
     struct t3d_ref alpha;   /* (B, C, S, S, 1) wanted */
+    struct t3d_ref clean;   /* head image: (B, tokens, 3 patch^2) wanted, instead of these three */
     struct t3d_ref weight;  /* (B) */
     struct t3d_ref loss;
     struct t3d_ref picture; /* the unweighted error of rgb, kept: -10 log10 of it is the PSNR */

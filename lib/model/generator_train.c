@@ -4,15 +4,19 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/arena.h"
 #include "base/clock.h"
+#include "base/file.h"
+#include "base/hash.h"
 #include "base/json.h"
 #include "base/rng.h"
 #include "draw/splat.h"
 #include "geom/camera.h"
 #include "model/file.h"
 #include "model/picture_impl.h"
+#include "model/reconstruct.h"
 #include "model/training_text.h"
 #include "model/vocabulary.h"
 #include "num/ops.h"
@@ -44,6 +48,7 @@ struct training {
     int batch;
     int64_t next; /* micro-batch that the loader gives next */
     double stall_s;
+    char reconstructor_hash[T3D_SHA256_HEX];
 };
 
 /* --- inputs ---------------------------------------------------------------------------------- */
@@ -73,6 +78,17 @@ static void put_target(struct training *t, const struct t3d_batch *b, int i, int
     t3di_put_picture(rgb, alpha, rgba, n);
 }
 
+/* The clean views themselves, for the head image. */
+static void put_clean(struct training *t, const uint8_t *rgba, int i)
+{
+    int n = t3d_generator_gaussians(&t->size);
+    t3d_real *out = (t3d_real *)t3d_graph_data(t->g, t->step.clean) + 3 * (size_t)n * (size_t)i;
+
+    for (int k = 0; k < n; k++)
+        for (int j = 0; j < 3; j++)
+            out[3 * k + j] = 2 * t3di_over_white(rgba + 4 * (size_t)t->pixel[k], j) - 1;
+}
+
 /* Everything of a sample but its text. Its numbers are a function of the seed and its position. */
 static void put_sample(struct training *t, const struct t3d_batch *b, int i)
 {
@@ -87,8 +103,12 @@ static void put_sample(struct training *t, const struct t3d_batch *b, int i)
     ((t3d_real *)t3d_graph_data(t->g, t->step.m.time))[i] = time;
     ((t3d_real *)t3d_graph_data(t->g, t->step.weight))[i] =
         (t3d_real)fmin(1 / ((1 - (double)time) * (1 - (double)time)), MAX_WEIGHT);
-    put_noisy(t, b->pixels + 4 * n * (size_t)(i * READ), time,
+    put_noisy(t, b->pixels + 4 * n * (size_t)(i * b->views), time,
               noisy + (size_t)i * 3 * (size_t)t3d_generator_gaussians(&t->size), &r);
+    if (t->size.head == T3D_HEAD_IMAGE) {
+        put_clean(t, b->pixels + 4 * n * (size_t)(i * b->views), i);
+        return;
+    }
     for (int k = 0; k < OTHERS; k++) {
         put_target(t, b, i, (first + k * (INPUTS / 2)) % INPUTS, k);
         put_target(t, b, i, INPUTS + k, SEEN - OTHERS + k);
@@ -158,7 +178,7 @@ static int open_data(struct training *t, struct t3d_err *err)
 
     data.resolution = (uint32_t)t->size.side;
     data.view_set = "ring16+4";
-    data.views = READ;
+    data.views = t->size.head == T3D_HEAD_IMAGE ? INPUTS : READ;
     data.view = t3d_generator_view;
     data.fixed = INPUTS;
     data.need_captions = 1;
@@ -171,6 +191,33 @@ static int open_vocabulary(struct training *t, struct t3d_err *err)
 
     if (r == T3D_OK)
         t->size.vocab = (int)t3d_clip_tokenizer_size(t->tokenizer);
+    return r;
+}
+
+/* The one that is given, or was given before; that it fits is known before the first step. */
+static int check_reconstructor(struct training *t, struct t3d_err *err)
+{
+    char *before = t3d_path_join(&t->arena, t->c->trainer.dir, "reconstructor");
+    const char *dir = t->c->reconstructor;
+    struct t3d_reconstruct *s;
+    int r;
+
+    if (!before)
+        return t3d_err_nomem(err, "a path");
+    if (!dir && access(before, F_OK) == 0)
+        dir = before;
+    if (!dir)
+        return T3D_OK;
+    r = t3d_reconstruct_open(&s, dir, 1, 1, err);
+    if (r < 0)
+        return r;
+    if (t3d_reconstruct_config(s)->side != t->size.side)
+        r = t3d_err_set(err, T3D_USAGE, "usage",
+                        "the reconstructor '%s' takes views of %d pixels, the generator makes some "
+                        "of %d",
+                        dir, t3d_reconstruct_config(s)->side, t->size.side);
+    memcpy(t->reconstructor_hash, t3d_reconstruct_hash(s), sizeof t->reconstructor_hash);
+    t3d_reconstruct_close(s);
     return r;
 }
 
@@ -218,10 +265,16 @@ static int build(struct training *t, struct t3d_err *err)
 static int save(struct training *t, struct t3d_err *err)
 {
     const char *dir = t->c->trainer.dir;
-    int r = t3d_model_write_json(
-        dir, "config.json", t3d_generator_json(&t->size, t3d_clip_tokenizer_hash(t->tokenizer)),
-        err);
+    int r = T3D_OK;
 
+    if (t->c->reconstructor)
+        r = t3d_reconstruct_copy(t->c->reconstructor, dir, err);
+    if (r == T3D_OK)
+        r = t3d_model_write_json(
+            dir, "config.json",
+            t3d_generator_json(&t->size, t3d_clip_tokenizer_hash(t->tokenizer),
+                               *t->reconstructor_hash ? t->reconstructor_hash : NULL),
+            err);
     return r == T3D_OK ? t3d_model_write_weights(dir, t->g, t->c->type, NULL, 0, err) : r;
 }
 
@@ -247,9 +300,11 @@ int t3d_generator_train(const struct t3d_generator_train_config *c,
                         struct t3d_generator_train_result *result, struct t3d_err *err)
 {
     struct training t = {.c = c, .size = c->size, .batch = c->data.batch, .next = -1};
-    int r = open_data(&t, err);
+    int r = check_reconstructor(&t, err);
 
     memset(result, 0, sizeof *result);
+    if (r == T3D_OK)
+        r = open_data(&t, err);
     if (r == T3D_OK)
         r = open_vocabulary(&t, err);
     if (r == T3D_OK)

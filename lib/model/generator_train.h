@@ -4,7 +4,9 @@
  * A sample's four input views are mixed with noise at a time t, half of them logit-normal(-0.4, 1)
  * and half (-4, 1), nearly noise alone; the Gaussians that come out are drawn from two of these
  * cameras and two others of the set, and compared over white. The weight is that of the velocity, 1
- * / (1 - t)^2, at most 10. One text in ten is dropped, for guidance. */
+ * / (1 - t)^2, at most 10. One text in ten is dropped, for guidance. With the head `image` the four
+ * clean views are what is predicted and compared, and nothing is drawn; the reconstructor that is
+ * to make objects of them is copied into the folder. */
 #ifndef T3D_MODEL_GENERATOR_TRAIN_H
 #define T3D_MODEL_GENERATOR_TRAIN_H
 
@@ -17,6 +19,7 @@ struct t3d_generator_train_config {
     struct t3d_loader_config data;     /* split "train", batch, seed; the rest is set here */
     struct t3d_trainer_config trainer; /* dir; settings, samples and stage are set here */
     cJSON *settings;                   /* what else decides the result; the caller's */
+    const char *reconstructor;         /* its folder, for the head image; NULL = none yet */
     enum t3d_tensor_type type;         /* of model.safetensors */
     int threads;
 };

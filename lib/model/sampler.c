@@ -15,6 +15,7 @@
 #include "draw/splat.h"
 #include "geom/camera.h"
 #include "model/file.h"
+#include "model/reconstruct.h"
 #include "model/vocabulary.h"
 #include "num/ops.h"
 
@@ -28,15 +29,46 @@ struct t3d_sampler {
     struct t3d_clip_tokenizer *tokenizer;
     struct t3d_graph *g;
     struct t3d_generator m;
-    struct t3d_ref cameras, picture; /* (rows, 4, S, S, 3) over white */
+    struct t3d_ref cameras, picture; /* (rows, 4, S, S, 3) over white; of the head gauss */
+    struct t3d_reconstruct *second;  /* of the head image */
+    float *views;                    /* (batch, 4, S, S, 3) that it takes */
     struct t3d_arena arena;          /* of one text */
     float *z;                        /* (batch, gaussians, 3) */
-    int32_t *pixel;                  /* (gaussians) place in picture, of a row */
+    int32_t *pixel;                  /* (gaussians) place in picture and views, of a row */
     int rows;                        /* of the graph: with a text, then without */
     char hash[T3D_SHA256_HEX];
 };
 
 /* --- open ------------------------------------------------------------------------------------ */
+
+/* The reconstructor that the head image needs: DIR/reconstructor, the one that config.json names.
+ */
+static int open_second(struct t3d_sampler *s, const char *dir, const char *hash,
+                       struct t3d_err *err)
+{
+    char *path = t3d_path_join(&s->arena, dir, "reconstructor");
+    size_t n = (size_t)s->o.batch * 3 * (size_t)t3d_generator_gaussians(&s->config);
+    int r;
+
+    if (s->config.head != T3D_HEAD_IMAGE)
+        return T3D_OK;
+    if (!*hash)
+        return t3d_err_set(err, T3D_SKIP, "missing-reconstructor",
+                           "the model makes four views and has nothing to make an object of them: "
+                           "give the training run, finished as it is, --reconstructor DIR once "
+                           "more");
+    s->views = calloc(n, sizeof *s->views);
+    if (!path || !s->views)
+        return t3d_err_nomem(err, dir);
+    r = t3d_reconstruct_open(&s->second, path, s->o.batch, s->o.threads, err);
+    if (r == T3D_OK && strcmp(t3d_reconstruct_hash(s->second), hash) != 0)
+        r = t3d_err_set(err, T3D_SKIP, "bad-weights",
+                        "reconstructor/model.safetensors is not the one that config.json names");
+    if (r == T3D_OK && t3d_reconstruct_config(s->second)->side != s->config.side)
+        r = t3d_err_set(err, T3D_SKIP, "bad-config",
+                        "reconstructor/config.json: 'resolution' is not the generator's");
+    return r;
+}
 
 static int read_config(struct t3d_sampler *s, const char *dir, struct t3d_err *err)
 {
@@ -55,42 +87,58 @@ static int read_config(struct t3d_sampler *s, const char *dir, struct t3d_err *e
                         "%s: vocab.json and merges.txt are not those that the model was trained "
                         "with",
                         dir);
+    if (r == T3D_OK)
+        r = open_second(s, dir, t3d_json_str(json, "reconstructor_sha256", ""), err);
     cJSON_Delete(json);
     return r < 0 ? t3d_err_prefix(err, "%s", dir) : r;
 }
 
-static int build(struct t3d_sampler *s, struct t3d_err *err)
+static void draw(struct t3d_sampler *s)
 {
     const struct t3d_splat splat = {.width = s->config.side, .height = s->config.side};
-    struct t3d_plan plan = {.loss = T3D_NONE};
     struct t3d_ref drawn;
 
-    s->g = t3d_graph_new(T3D_CPU, s->o.threads);
-    if (!s->g)
-        return t3d_err_nomem(err, "the model");
-    s->m = t3d_generator_build(s->g, &s->config, s->rows);
     s->cameras = t3d_graph_input(s->g, "cameras", T3D_SHAPE(s->rows, VIEWS, T3D_SPLAT_CAMERA));
     t3d_graph_scope(s->g, "splat");
     drawn = t3d_splat(s->g, s->m.xyz, s->m.log_scale, s->m.quaternion, s->m.opacity, s->m.rgb,
                       s->cameras, &splat);
     s->picture = t3d_sub(s->g, t3d_linear(s->g, drawn, 1, 1), t3d_graph_output(drawn, 1));
     t3d_graph_keep(s->g, s->picture);
+}
+
+static int build(struct t3d_sampler *s, struct t3d_err *err)
+{
+    struct t3d_plan plan = {.loss = T3D_NONE};
+
+    s->g = t3d_graph_new(T3D_CPU, s->o.threads);
+    if (!s->g)
+        return t3d_err_nomem(err, "the model");
+    s->m = t3d_generator_build(s->g, &s->config, s->rows);
+    if (s->config.head == T3D_HEAD_GAUSS)
+        draw(s);
     return t3d_graph_build(s->g, &plan, err);
+}
+
+static int place_cameras(struct t3d_sampler *s, struct t3d_err *err)
+{
+    t3d_real(*camera)[T3D_SPLAT_CAMERA] = t3d_graph_data(s->g, s->cameras);
+    struct t3d_view_set set;
+    int side = s->config.side, r = t3d_view_set_load(&set, "ring16+4", &s->arena, err);
+
+    for (int i = 0; r == T3D_OK && i < s->rows * VIEWS; i++)
+        t3d_splat_camera(camera[i], &set.camera[t3d_generator_view[i % VIEWS]], side, side);
+    return r;
 }
 
 static int lay_out(struct t3d_sampler *s, struct t3d_err *err)
 {
     int n = t3d_generator_gaussians(&s->config), side = s->config.side;
-    t3d_real(*camera)[T3D_SPLAT_CAMERA] = t3d_graph_data(s->g, s->cameras);
-    struct t3d_view_set set;
     int r = t3d_generator_prepare(s->g, &s->m, &s->config, s->rows, err);
 
-    if (r == T3D_OK)
-        r = t3d_view_set_load(&set, "ring16+4", &s->arena, err);
+    if (r == T3D_OK && s->config.head == T3D_HEAD_GAUSS)
+        r = place_cameras(s, err);
     if (r < 0)
         return r;
-    for (int i = 0; i < s->rows * VIEWS; i++)
-        t3d_splat_camera(camera[i], &set.camera[t3d_generator_view[i % VIEWS]], side, side);
     s->z = calloc((size_t)s->o.batch * (size_t)n * 3, sizeof *s->z);
     s->pixel = calloc((size_t)n, sizeof *s->pixel);
     if (!s->z || !s->pixel)
@@ -100,6 +148,20 @@ static int lay_out(struct t3d_sampler *s, struct t3d_err *err)
 
         s->pixel[i] = (p.view * side + p.y) * side + p.x;
     }
+    return T3D_OK;
+}
+
+/* One hash for both parts. */
+static int add_hash(struct t3d_sampler *s, const char *other, struct t3d_err *err)
+{
+    struct t3d_sha256 *sha;
+    int r = t3d_sha256_new(&sha, err);
+
+    if (r < 0)
+        return r;
+    t3d_sha256_add_str(sha, s->hash);
+    t3d_sha256_add_str(sha, other);
+    t3d_sha256_end(sha, s->hash);
     return T3D_OK;
 }
 
@@ -124,6 +186,8 @@ int t3d_sampler_open(struct t3d_sampler **out, const char *dir, const struct t3d
         r = t3d_model_read_weights(dir, s->g, s->hash, err);
     if (r == T3D_OK)
         r = lay_out(s, err);
+    if (r == T3D_OK && s->second)
+        r = add_hash(s, t3d_reconstruct_hash(s->second), err);
     t3d_arena_reset(&s->arena);
     if (r < 0)
         t3d_sampler_close(s);
@@ -137,6 +201,8 @@ void t3d_sampler_close(struct t3d_sampler *s)
     if (!s)
         return;
     t3d_graph_free(s->g);
+    t3d_reconstruct_close(s->second);
+    free(s->views);
     t3d_clip_tokenizer_free(s->tokenizer);
     t3d_arena_free(&s->arena);
     free(s->z);
@@ -213,26 +279,57 @@ static void put_state(struct t3d_sampler *s, double time)
         t[i] = (t3d_real)time;
 }
 
+/* What the network takes the clean views for, pixel k of row i, in [-1, 1]; the row's text, or its
+ * difference to none, as the guidance says. */
+static void clean_pixel(const struct t3d_sampler *s, int i, int k, float x[3])
+{
+    size_t n = 3 * (size_t)t3d_generator_gaussians(&s->config);
+    int image = s->config.head == T3D_HEAD_IMAGE;
+    const t3d_real *all = t3d_graph_data(s->g, image ? s->m.clean : s->picture),
+                   *with = all + (size_t)i * n,
+                   *without = all + (size_t)(s->rows - s->o.batch + i) * n;
+    float w = (float)s->o.guidance;
+
+    for (int c = 0; c < 3; c++) {
+        size_t at = 3 * (size_t)(image ? k : s->pixel[k]) + (size_t)c;
+
+        x[c] = (float)(without[at] + w * (with[at] - without[at]));
+        if (!image)
+            x[c] = 2 * x[c] - 1;
+    }
+}
+
 /* z += (x - z) dt / (1 - t) */
 static void advance(struct t3d_sampler *s, double time, double next)
 {
     int n = t3d_generator_gaussians(&s->config);
-    const t3d_real *picture = t3d_graph_data(s->g, s->picture);
-    float step = (float)((next - time) / (1 - time)), w = (float)s->o.guidance;
+    float step = (float)((next - time) / (1 - time));
 
     for (int i = 0; i < s->o.batch; i++) {
-        const t3d_real *with = picture + (size_t)i * (size_t)n * 3,
-                       *without = picture + (size_t)(s->rows - s->o.batch + i) * (size_t)n * 3;
-        float *z = s->z + (size_t)i * (size_t)n * 3;
+        float *z = s->z + (size_t)i * (size_t)n * 3, x[3];
 
-        for (int k = 0; k < n; k++)
-            for (int c = 0; c < 3; c++) {
-                size_t at = 3 * (size_t)s->pixel[k] + (size_t)c;
-                float x = (float)(without[at] + w * (with[at] - without[at]));
-
-                z[3 * k + c] += step * (2 * x - 1 - z[3 * k + c]);
-            }
+        for (int k = 0; k < n; k++) {
+            clean_pixel(s, i, k, x);
+            for (int c = 0; c < 3; c++)
+                z[3 * k + c] += step * (x[c] - z[3 * k + c]);
+        }
     }
+}
+
+/* The views of the last step to Gaussians. */
+static int reconstruct(struct t3d_sampler *s, struct t3d_err *err)
+{
+    int n = t3d_generator_gaussians(&s->config);
+
+    for (int i = 0; i < s->o.batch; i++)
+        for (int k = 0; k < n; k++) {
+            float x[3], *out = s->views + 3 * ((size_t)i * (size_t)n + (size_t)s->pixel[k]);
+
+            clean_pixel(s, i, k, x);
+            for (int c = 0; c < 3; c++)
+                out[c] = fminf(fmaxf(x[c], -1), 1);
+        }
+    return t3d_reconstruct_run(s->second, s->views, err);
 }
 
 int t3d_sampler_run(struct t3d_sampler *s, const struct t3d_sample *sample, int n, int *cut,
@@ -249,13 +346,17 @@ int t3d_sampler_run(struct t3d_sampler *s, const struct t3d_sample *sample, int 
         if (r == T3D_OK && i + 1 < s->o.steps)
             advance(s, time, (double)(i + 1) / s->o.steps);
     }
-    return r;
+    return r == T3D_OK && s->second ? reconstruct(s, err) : r;
 }
 
 void t3d_sampler_gaussians(const struct t3d_sampler *s, int i, struct t3d_gaussians *g)
 {
     size_t n = (size_t)t3d_generator_gaussians(&s->config), at = (size_t)i * n;
 
+    if (s->second) {
+        t3d_reconstruct_gaussians(s->second, i, g);
+        return;
+    }
     *g = (struct t3d_gaussians){
         .n = n,
         .xyz = (const float *)t3d_graph_data(s->g, s->m.xyz) + 3 * at,

@@ -8,10 +8,11 @@
  *     t3d_sampler_close(s);
  *
  * From noise at t = 0, Euler steps of the flow: z += (x - z) dt / (1 - t), where x is what the four
- * cameras see of the Gaussians; with guidance x = x_null + scale (x_text - x_null) (Ho and
- * Salimans, "Classifier-Free Diffusion Guidance", 2022). What comes out are the Gaussians of the
- * last step. An object depends on its prompt, its seed, the steps and the guidance alone: not on
- * the others of the call, nor on threads. */
+ * cameras see of the Gaussians, or the views themselves; with guidance x = x_null + scale (x_text -
+ * x_null) (Ho and Salimans, "Classifier-Free Diffusion Guidance", 2022). What comes out are the
+ * Gaussians of the last step, or what the reconstructor in DIR/reconstructor makes of its views. An
+ * object depends on its prompt, its seed, the steps and the guidance alone: not on the others of
+ * the call, nor on threads. */
 #ifndef T3D_MODEL_SAMPLER_H
 #define T3D_MODEL_SAMPLER_H
 
@@ -43,7 +44,8 @@ int t3d_sampler_open(struct t3d_sampler **out, const char *dir, const struct t3d
 void t3d_sampler_close(struct t3d_sampler *s);
 
 const struct t3d_generator_config *t3d_sampler_config(const struct t3d_sampler *s);
-const char *t3d_sampler_hash(const struct t3d_sampler *s); /* SHA-256 of the weights, hex */
+const char *
+t3d_sampler_hash(const struct t3d_sampler *s); /* SHA-256 of the weights (of both models), hex */
 
 /* n <= options.batch objects. cut, when not NULL, (n): was the prompt too long. */
 int t3d_sampler_run(struct t3d_sampler *s, const struct t3d_sample *sample, int n, int *cut,

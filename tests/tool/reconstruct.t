@@ -41,6 +41,39 @@ like "$(t3d train --model reconstructor --run parts-reconstructor --steps 6 2>&1
 [ "$(sums whole-nerf_mae | grep model)" != "$(sums whole-reconstructor | grep model)" ]
 ok $? 'hidden patches make a difference'
 
+# --- four views from text, and an object of them -------------------------------------------------------------
+image() {
+	t3d train --model turbo3d --head image --run views --steps 3 --schedule-steps 3 --batch-size 2 \
+		--validate-every 0 -q "$@"
+}
+expect_status 0 'a generator of views' image
+is "$(jq -r .head ws/runs/views/config.json)" image 'config.json names its head'
+expect_status 1 'an object without a reconstructor' t3d generate 'a cube' --checkpoint ws/runs/views -o x.ply
+like "$err" '--reconstructor DIR' 'is refused, with what to do'
+expect_status 0 'a run that is done takes one' image --reconstructor ws/runs/whole-reconstructor
+expect_status 0 'then there is an object' t3d generate 'a cube' --checkpoint ws/runs/views -o one.ply
+like "$(head -c 600 one.ply | strings)" 'element vertex [1-9]' 'of Gaussians'
+printf '%s\n' 'a green torus' 'a cube' >prompts
+expect_status 0 'the same in a batch' t3d generate --prompts prompts --checkpoint ws/runs/views -o many -j 1
+ok "$(cmp -s one.ply many/000001.ply; echo $?)" 'has the same bytes'
+image
+expect_status 0 'the run once more forgets nothing' t3d generate 'a cube' --checkpoint ws/runs/views -o two.ply
+ok "$(cmp -s one.ply two.ply; echo $?)" 'and the object is the same'
+expect_status 1 'what hides patches' image --reconstructor ws/runs/whole-nerf_mae
+like "$err" "'model' is not a reconstructor" 'is no reconstructor'
+cp ws/runs/parts-reconstructor/model.safetensors ws/runs/views/reconstructor/
+expect_status 1 'other weights than config.json names' t3d generate 'a cube' --checkpoint ws/runs/views -o x.ply
+like "$err" 'not the one that config.json names' 'are refused'
+expect_status 2 'a reconstructor for Gaussians' t3d train --model turbo3d --reconstructor ws/runs/whole-reconstructor
+expect_status 2 'a head of another model' t3d train --model clip --head image
+for size in nano small base large; do
+	expect_status 0 "a plan of turbo3d $size" t3d train --model turbo3d --size $size --plan --batch-size 2
+	case $size in
+	nano | small) like "$out" '[0-9]+ Gaussians' 'makes Gaussians' ;;
+	*) like "$out" 'head image' 'makes views' ;;
+	esac
+done
+
 for size in nano small base large; do
 	expect_status 0 "a plan of $size" t3d train --model reconstructor --size $size --plan --batch-size 2
 	like "$out" '4 views of [0-9]+ pixels, [0-9]+ Gaussians' 'counts its Gaussians'

@@ -18,43 +18,52 @@
 
 enum { BATCH = 2, SIDE = 8, TEXT = 5, N_VIEWS = 20 };
 
-static const struct t3d_generator_config config = {.size = "tiny",
-                                                   .width = 24,
-                                                   .layers = 2,
-                                                   .heads = 3,
-                                                   .side = SIDE,
-                                                   .patch = 4,
-                                                   .text_tokens = TEXT,
-                                                   .vocab = 7};
+static struct t3d_generator_config config = {.size = "tiny",
+                                             .width = 24,
+                                             .layers = 2,
+                                             .heads = 3,
+                                             .side = SIDE,
+                                             .patch = 4,
+                                             .text_tokens = TEXT,
+                                             .vocab = 7};
 
 struct model {
     struct t3d_graph *g;
     struct t3d_generator_step s;
 };
 
-static void fill(struct model *m)
+static void put_cameras(struct model *m)
 {
-    int32_t *ids = t3d_graph_data(m->g, m->s.m.ids), *seen = t3d_graph_data(m->g, m->s.m.seen);
     double(*camera)[T3D_SPLAT_CAMERA] = t3d_graph_data(m->g, m->s.cameras);
-    int n = TEXT + t3d_generator_tokens(&config);
     struct t3d_view_set set;
     struct t3d_arena a = {0};
     struct t3d_err err = {0};
 
-    fill_numbers(m->g, m->s.m.noisy, -1, 1);
-    fill_numbers(m->g, m->s.m.time, 0.1, 0.9);
     fill_numbers(m->g, m->s.rgb, 0, 1);
     fill_numbers(m->g, m->s.alpha, 0, 1);
+    assert_int_equal(t3d_view_set_load(&set, "ring16+4", &a, &err), T3D_OK);
+    for (int i = 0; i < BATCH * T3D_GENERATOR_COMPARED; i++)
+        t3d_splat_camera(camera[i], &set.camera[(7 * i) % N_VIEWS], SIDE, SIDE);
+    t3d_arena_free(&a);
+}
+
+static void fill(struct model *m)
+{
+    int32_t *ids = t3d_graph_data(m->g, m->s.m.ids), *seen = t3d_graph_data(m->g, m->s.m.seen);
+    int n = TEXT + t3d_generator_tokens(&config);
+
+    fill_numbers(m->g, m->s.m.noisy, -1, 1);
+    fill_numbers(m->g, m->s.m.time, 0.1, 0.9);
+    if (config.head == T3D_HEAD_IMAGE)
+        fill_numbers(m->g, m->s.clean, -1, 1);
+    else
+        put_cameras(m);
     fill_numbers(m->g, m->s.weight, 0.5, 2);
     for (int i = 0; i < BATCH; i++)
         for (int k = 0; k < TEXT; k++) {
             ids[i * TEXT + k] = (3 * i + 2 * k) % 8;
             seen[i * n + k] = k < 3 + i;
         }
-    assert_int_equal(t3d_view_set_load(&set, "ring16+4", &a, &err), T3D_OK);
-    for (int i = 0; i < BATCH * T3D_GENERATOR_COMPARED; i++)
-        t3d_splat_camera(camera[i], &set.camera[(7 * i) % N_VIEWS], SIDE, SIDE);
-    t3d_arena_free(&a);
 }
 
 static struct model make(void)
@@ -76,21 +85,31 @@ static struct model make(void)
 
 static void every_parameter_follows_its_gradient(void **state)
 {
-    struct model m = make();
-
     (void)state;
-    check_parameters(m.g, m.s.loss);
-    t3d_graph_free(m.g);
+    for (int head = 0; head < 2; head++) {
+        struct model m;
+
+        config.head = (enum t3d_generator_head)head;
+        m = make();
+        check_parameters(m.g, m.s.loss);
+        t3d_graph_free(m.g);
+    }
+    config.head = T3D_HEAD_GAUSS;
 }
 
 /* The count that --plan prints is that of the graph. */
 static void parameters_are_counted(void **state)
 {
-    struct model m = make();
-
     (void)state;
-    assert_int_equal(count_parameters(m.g), t3d_generator_params(&config));
-    t3d_graph_free(m.g);
+    for (int head = 0; head < 2; head++) {
+        struct model m;
+
+        config.head = (enum t3d_generator_head)head;
+        m = make();
+        assert_int_equal(count_parameters(m.g), t3d_generator_params(&config));
+        t3d_graph_free(m.g);
+    }
+    config.head = T3D_HEAD_GAUSS;
 }
 
 /* Rays go through the pixels that the rasteriser draws: a point on a ray lands in its pixel. */
