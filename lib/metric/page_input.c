@@ -49,46 +49,44 @@ static int read_lines(struct t3d_page_input *out, FILE *f, const char *path, str
     return r;
 }
 
-/* A whole file that is one object with a form of its own; T3D_SKIP when it is none. */
+/* A whole file that is one object with a form of its own; T3D_END when it is none. */
 static int read_whole(struct t3d_page_input *out, const char *path, struct t3d_err *err)
 {
-    int r = t3d_json_read(&out->json, path, MAX_BYTES, err);
+    struct t3d_err why;
+    int r = t3d_json_read(&out->json, path, MAX_BYTES, &why);
 
-    if (r < 0)
+    if (r == T3D_SKIP && strcmp(why.reason, "not-json") == 0)
+        return T3D_END;
+    if (r < 0) {
+        *err = why;
         return r;
-    if (has(out->json, "schema")) {
-        cJSON_Delete(out->json);
-        out->kind = T3D_PAGE_REPORT;
-        return t3d_report_read(&out->json, path, err);
     }
-    out->kind = T3D_PAGE_COMPARISON;
+    out->kind = has(out->json, "schema") ? T3D_PAGE_REPORT : T3D_PAGE_COMPARISON;
     if (has(out->json, "n_common") && has(out->json, "metrics"))
         return T3D_OK;
-    cJSON_Delete(out->json);
-    out->json = NULL;
-    return T3D_SKIP;
+    t3d_page_input_close(out);
+    return out->kind == T3D_PAGE_REPORT ? t3d_report_read(&out->json, path, err) : T3D_END;
 }
 
 int t3d_page_read(struct t3d_page_input *out, const char *path, struct t3d_err *err)
 {
-    struct t3d_err why;
+    struct t3d_err ours;
     FILE *f;
     int r;
 
+    if (!err)
+        err = &ours;
     *out = (struct t3d_page_input){.name = t3d_path_base(path)};
     r = read_whole(out, path, err);
-    if (r == T3D_OK || r != T3D_SKIP || out->kind == T3D_PAGE_REPORT ||
-        strcmp(err->reason, "missing-file") == 0)
+    if (r != T3D_END)
         return r;
     f = fopen(path, "re");
     if (!f)
         return t3d_err_sys(err, "cannot read", path);
-    r = read_lines(out, f, path, &why);
+    r = read_lines(out, f, path, err);
     fclose(f);
-    if (r < 0) {
-        *err = why;
+    if (r < 0)
         t3d_page_input_close(out);
-    }
     return r;
 }
 
