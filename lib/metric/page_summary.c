@@ -75,11 +75,8 @@ static void put_target_value(FILE *f, const struct t3d_page *p, size_t i, const 
     fputs("</p>", f);
 }
 
-static int put_target(FILE *f, const struct t3d_page *p, const cJSON *s, struct t3d_err *err)
+static int put_target(FILE *f, const struct t3d_page *p, const cJSON *s)
 {
-    (void)err;
-    if (!has_target(s))
-        return T3D_OK;
     fputs("<div class=card><h3>", f);
     t3di_put_id(f, s->string);
     fputs("</h3><p>target ", f);
@@ -93,6 +90,18 @@ static int put_target(FILE *f, const struct t3d_page *p, const cJSON *s, struct 
     }
     fputs("</div>\n", f);
     return T3D_OK;
+}
+
+static int put_measured(FILE *f, const struct t3d_page *p, const cJSON *s, struct t3d_err *err)
+{
+    (void)err;
+    return has_target(s) && t3d_json_num(s, "n", 0) > 0 ? put_target(f, p, s) : T3D_OK;
+}
+
+static int put_unmeasured(FILE *f, const struct t3d_page *p, const cJSON *s, struct t3d_err *err)
+{
+    (void)err;
+    return has_target(s) && !(t3d_json_num(s, "n", 0) > 0) ? put_target(f, p, s) : T3D_OK;
 }
 
 static int count_target(FILE *f, const struct t3d_page *p, const cJSON *s, struct t3d_err *err)
@@ -110,7 +119,9 @@ int t3di_put_targets(FILE *f, const struct t3d_page *p, struct t3d_err *err)
     if (r != T3D_END)
         return r;
     fputs("<h2 id=targets>Targets</h2>\n<div class=cards>\n", f);
-    r = t3di_each_metric(p, put_target, f, err);
+    r = t3di_each_metric(p, put_measured, f, err);
+    if (r == T3D_OK)
+        r = t3di_each_metric(p, put_unmeasured, f, err);
     fputs("</div>\n", f);
     return r;
 }

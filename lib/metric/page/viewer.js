@@ -443,7 +443,7 @@ function open() {
 function tell() {
   const names = shown.filter(i => i >= 0).map(i => {
     const d = blocks[i].dataset;
-    return d.name + ' (' + (+d.n).toLocaleString() + (d.kind === 'splats' ? ' Gaussians' : ' vertices') + ')' +
+    return choice.options[i].textContent + ', ' + (+d.n).toLocaleString() + (d.kind === 'splats' ? ' Gaussians' : ' vertices') +
       (d.about ? ': ' + d.about : '');
   });
   note.textContent = names.join('  |  ');
