@@ -15,6 +15,7 @@
 #include "base/progress.h"
 #include "base/tool.h"
 #include "base/utf8.h"
+#include "draw/splat_surface.h"
 #include "draw/splat_views.h"
 #include "image/png.h"
 #include "image/sheet.h"
@@ -40,9 +41,10 @@ static const struct t3d_opt opts[] = {
     {'o', "output", T3D_OPT_STRING, offsetof(struct conf, output), "FILE-or-DIR", NULL, NULL,
      "one object: a file, whose ending says what; several: a folder"},
     {0, "format", T3D_OPT_STRING, offsetof(struct conf, format), "NAME", NULL,
-     "ply splat gltf-splat png views",
-     "else by the ending of --output (.ply .splat .glb .png), else ply. ply and splat: Gaussians; "
-     "gltf-splat: Gaussians in a .glb; png: a sheet of turned views, to FILE.png with a row for "
+     "ply splat gltf-splat glb obj png views",
+     "else by the ending of --output (.ply .splat .glb .obj .png), else ply. ply and splat: "
+     "Gaussians; gltf-splat: Gaussians in a .glb; glb and obj: a mesh with coloured vertices; png: "
+     "a sheet of turned views, to FILE.png with a row for "
      "each object; views: a folder of pictures"},
     {0, "num-samples", T3D_OPT_U64, offsetof(struct conf, num_samples), "N", "1", NULL,
      "objects for each prompt, with seeds SEED, SEED + 1, ..."},
@@ -60,9 +62,11 @@ static const struct t3d_opt opts[] = {
      "cameras of views; else ring16+4 (of a png sheet: eight around)"},
     {0}};
 
-static const char *const format_name[] = {"ply", "splat", "gltf-splat", "png", "views"};
-static const char *const format_ending[] = {"ply", "splat", "glb", "png", ""};
-enum format { PLY, SPLAT, GLB, PNG, VIEWS, N_FORMATS };
+/* By an ending the first format that has it: .glb is a mesh. */
+static const char *const format_name[] = {"ply", "splat", "glb",  "gltf-splat",
+                                          "obj", "png",   "views"};
+static const char *const format_ending[] = {"ply", "splat", "glb", "glb", "obj", "png", ""};
+enum format { PLY, SPLAT, GLB, GLTF_SPLAT, OBJ, PNG, VIEWS, N_FORMATS };
 
 struct request {
     const char *prompt, *uid;
@@ -73,7 +77,7 @@ struct generate {
     const struct conf *conf;
     enum format format;
     struct request *request;
-    size_t n, capacity, made;
+    size_t n, capacity, made, failed;
     int one;                 /* --output is the file itself */
     struct t3d_sheet *sheet; /* of all objects, a row each; NULL = each has its own */
     struct t3d_sampler *sampler;
@@ -253,7 +257,7 @@ static int choose_format(struct generate *g, struct t3d_err *err)
         }
     if (g->one || (*ending && g->n == 1))
         return t3d_err_set(err, T3D_USAGE, "usage",
-                           "--output %s: the ending is not one of .ply .splat .glb .png; give "
+                           "--output %s: the ending is not one of .ply .splat .glb .obj .png; give "
                            "--format",
                            c->output);
     return T3D_OK;
@@ -291,14 +295,29 @@ static size_t origin_of(struct generate *g, const struct request *r, struct t3d_
     return N_ORIGIN;
 }
 
+static int encode_mesh(struct generate *g, uint8_t **data, size_t *size,
+                       const struct t3d_gaussians *s, const struct t3d_origin *o, size_t n,
+                       struct t3d_err *err)
+{
+    const struct t3d_splat_surface how = {.threads = (int)g->conf->common.threads};
+    struct t3d_colored_mesh m;
+    int r = t3d_splat_surface(&m, s, &how, &g->scratch, err);
+
+    if (r < 0)
+        return r;
+    return g->format == GLB ? t3d_colored_mesh_glb(data, size, &m, o, n, &g->scratch, err)
+                            : t3d_colored_mesh_obj(data, size, &m, o, n, &g->scratch, err);
+}
+
 static int write_bytes(struct generate *g, const char *path, const struct t3d_gaussians *s,
                        const struct t3d_origin *o, size_t n, struct t3d_err *err)
 {
     uint8_t *data;
     size_t size;
-    int r = g->format == PLY     ? t3d_gaussians_ply(&data, &size, s, o, n, &g->scratch, err)
-            : g->format == SPLAT ? t3d_gaussians_splat(&data, &size, s, &g->scratch, err)
-                                 : t3d_gaussians_glb(&data, &size, s, o, n, &g->scratch, err);
+    int r = g->format == PLY          ? t3d_gaussians_ply(&data, &size, s, o, n, &g->scratch, err)
+            : g->format == SPLAT      ? t3d_gaussians_splat(&data, &size, s, &g->scratch, err)
+            : g->format == GLTF_SPLAT ? t3d_gaussians_glb(&data, &size, s, o, n, &g->scratch, err)
+                                      : encode_mesh(g, &data, &size, s, o, n, err);
 
     return r == T3D_OK ? t3d_write_file(path, data, size, err) : r;
 }
@@ -433,6 +452,12 @@ static int run_batch(struct generate *g, size_t first, int n, struct t3d_err *er
         g->cut += (uint64_t)cut[i];
         r = write_object(g, i, &g->request[first + (size_t)i], err);
         g->made += r == T3D_OK;
+        if (r == T3D_SKIP) { /* this object alone */
+            t3d_warn("'%s' with seed %llu: %s", sample[i].prompt,
+                     (unsigned long long)sample[i].seed, err->msg);
+            g->failed++;
+            r = T3D_OK;
+        }
     }
     return r;
 }
@@ -518,7 +543,10 @@ static int run(void *conf, struct t3d_err *err)
     t3d_arena_free(&g.arena);
     t3d_arena_free(&g.scratch);
     free(g.request);
-    return r == T3D_OK ? t3d_stop_requested() : r;
+    return r < 0                  ? r
+           : t3d_stop_requested() ? t3d_stop_requested()
+           : g.failed             ? T3D_EXIT_PARTIAL
+                                  : 0;
 }
 
 static const struct t3d_command command = {.operands = "[-] [PROMPT...]",
@@ -535,6 +563,9 @@ static const struct t3d_tool tool = {
     .about = "Each prompt becomes an object made of Gaussians. The same prompt, seed, steps, "
              "guidance and model give the same bytes, whatever else is made in the same run; what "
              "an object came from is written into its file.\n\n"
+             "A mesh (.glb, .obj) is the surface of the Gaussians: drawn from 20 sides, their "
+             "depths become one solid on a grid of 128 points a side. It is closed, and has a "
+             "colour at each vertex. An object without a surface fails; the exit status is 3.\n\n"
              "With - prompts are read from standard input, one a line or as records with "
              "\"prompt\", and a record with the path is written for each object.",
     .commands = commands};

@@ -205,8 +205,10 @@ static void put_scene(struct writer *w)
 {
     const struct t3d_glb *g = w->g;
 
-    put(w, "{\"asset\":{\"version\":\"2.0\",\"generator\":\"t3d\"},\"scene\":0,\"scenes\":[{"
-           "\"nodes\":[");
+    put(w, "{\"asset\":{\"version\":\"2.0\",\"generator\":\"t3d\"");
+    if (g->asset_extras)
+        put(w, ",\"extras\":%s", g->asset_extras);
+    put(w, "},\"scene\":0,\"scenes\":[{\"nodes\":[");
     for (uint32_t i = 0; i < g->n_meshes; i++)
         put(w, "%s%u", i ? "," : "", i);
     put(w, "]");

@@ -36,7 +36,8 @@ struct t3d_glb {
     const char *const *material_name;    /* NULL, or n_materials names */
     const struct t3d_glb_image *image;
     uint32_t n_meshes, n_materials, n_images;
-    const char *extras; /* JSON text of the scene's extras; NULL = none */
+    const char *extras;       /* JSON text of the scene's extras; NULL = none */
+    const char *asset_extras; /* the same of the asset */
 };
 
 /* *data is in the arena. T3D_USAGE "bad-glb" names the mesh and the field of a description that

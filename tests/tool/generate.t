@@ -30,11 +30,31 @@ ok "$(cmp -s one.ply many/000001.ply; echo $?)" 'an object does not depend on it
 expect_status 0 'another seed' \
 	t3d generate 'a red cube on a blue cylinder' --checkpoint "$run" -o other.ply --seed 5
 ok "$(! cmp -s one.ply other.ply; echo $?)" 'gives another object'
-for f in x.splat x.glb x.png; do
+for f in x.splat x.png; do
 	expect_status 0 "an object as $f" t3d generate 'a cone' --checkpoint "$run" -o $f
 done
 is "$(($(wc -c <x.splat) % 32))" 0 'a .splat has 32 bytes a Gaussian'
+expect_status 0 'Gaussians in a .glb' t3d generate 'a cone' --checkpoint "$run" -o x.glb --format gltf-splat
 is "$(head -c 4 x.glb)" glTF 'a .glb is one'
+expect_status 0 'a mesh, by the model that comes with t3d' \
+	t3d generate 'a red cube on a blue cylinder' -o mesh.glb
+t3d generate 'a red cube on a blue cylinder' -o mesh-j1.glb -j 1 2>/dev/null
+ok "$(cmp -s mesh.glb mesh-j1.glb; echo $?)" 'has the same bytes for any number of threads'
+like "$(strings -n 100 mesh.glb | head -1)" '"extras":{"prompt":"a red cube on a blue cylinder","seed":"0"' \
+	'says what it came from'
+expect_status 0 'as .obj' t3d generate 'a red cube on a blue cylinder' -o mesh.obj
+like "$(head -n 3 mesh.obj)" '# prompt: a red cube on a blue cylinder' 'says it too'
+like "$(grep -m 1 '^v ' mesh.obj | wc -w)" 7 'with a colour for each vertex'
+(
+	export T3D_WORKSPACE="$PWD/meshes"
+	t3d fetch local mesh.glb mesh.obj && t3d filter && t3d manifest export >meshes.ndjson
+) 2>/dev/null
+is "$(jq -s -c 'map(.measures | [.watertight, .winding_consistent, .has_vertex_colors]) | unique' <meshes.ndjson)" \
+	'[[true,true,true]]' 'both are closed'
+expect_status 3 'an object without a surface' \
+	t3d generate 'a cone' --checkpoint "$run" -o none.glb --min-opacity .9999
+like "$(cat err)" 'a cone' 'is named'
+ok "$([ ! -e none.glb ]; echo $?)" 'and leaves no file'
 expect_status 0 'views in a folder' t3d generate 'a cone' --checkpoint "$run" -o v/ \
 	--format views --resolution 64
 is "$(find v -name '*.png' | wc -l)" 20 'a picture for each of the twenty cameras'
