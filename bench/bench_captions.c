@@ -5,6 +5,7 @@
 #include "base/json.h"
 #include "bench/bench.h"
 #include "geom/import.h"
+#include "geom/primitives.h"
 #include "metric/caption_accuracy.h"
 #include "model/sampler.h"
 #include "store/model_find.h"
@@ -13,7 +14,7 @@ enum { MAX_STEPS = 1000, CAPTION_BATCH = 16 };
 
 struct captions_conf {
     struct t3d_common common;
-    const char *checkpoint;
+    const char *checkpoint, *world;
     struct t3d_list steps, guidance, splits;
     uint64_t count;
 };
@@ -28,7 +29,9 @@ static const struct t3d_opt captions_opts[] = {
     {0, "guidance", T3D_OPT_WORDS, offsetof(struct captions_conf, guidance), "LIST", "2", NULL,
      "how strongly the text is followed; 1 = as it comes"},
     {0, "splits", T3D_OPT_WORDS, offsetof(struct captions_conf, splits), "LIST", "test,train",
-     "train val test", "whose captions: test is held out, train is what was trained on"},
+     "train val test all", "whose captions: test is held out, train is what was trained on"},
+    {0, "world", T3D_OPT_STRING, offsetof(struct captions_conf, world), "NAME", "core", "one core",
+     "which captions: core: one object, or A on B; one: one object, 30 of them"},
     {0}};
 
 static int run_sampler(void *ctx, const struct t3d_caption_query *q, int n, struct t3d_err *err)
@@ -61,6 +64,7 @@ static int print_captions(const struct t3d_caption_tally *t, double seconds,
     t3d_json_set_str(o, "bench", "captions");
     t3d_json_set_str(o, "model", c->checkpoint);
     t3d_json_set_str(o, "weights", t3d_sampler_hash(s));
+    t3d_json_set_str(o, "world", c->world);
     t3d_json_set_str(o, "split", split);
     t3d_json_set_num(o, "num_diffusion_steps", options->steps);
     t3d_json_set_num(o, "guidance", options->guidance);
@@ -94,11 +98,15 @@ static int with_options(const struct captions_conf *c, const char *dir,
         r = t3d_caption_pool_new(pool, t3d_sampler_config(s)->side, options->threads, err);
     maker.ctx = s;
     for (size_t i = 0; i < c->splits.n && r == T3D_OK; i++) {
+        struct t3d_caption_questions what = {
+            .world = strcmp(c->world, "one") == 0 ? T3D_CORE_KINDS : T3D_CORE_COMBINATIONS,
+            .split = c->splits.item[i],
+            .count = c->count,
+            .seed = c->common.seed};
         struct t3d_caption_tally t;
         double seconds;
 
-        r = t3d_caption_accuracy(&t, &seconds, *pool, &maker, c->splits.item[i], c->count,
-                                 c->common.seed, err);
+        r = t3d_caption_accuracy(&t, &seconds, *pool, &maker, &what, err);
         if (r == T3D_OK)
             r = print_captions(&t, seconds, c, s, options, c->splits.item[i], err);
     }

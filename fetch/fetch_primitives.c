@@ -17,9 +17,9 @@ struct conf {
 static const struct t3d_opt opts[] = {
     {'n', "count", T3D_OPT_U64, offsetof(struct conf, count), "N", "200", NULL,
      "number of objects"},
-    {0, "world", T3D_OPT_STRING, offsetof(struct conf, world), "NAME", "full", "core full",
-     "core: 6 colours x 5 shapes, alone or A on B; full: more shapes, colours, relations, "
-     "textures"},
+    {0, "world", T3D_OPT_STRING, offsetof(struct conf, world), "NAME", "full", "one core full",
+     "one: a lone object of 6 colours x 5 shapes; core: these alone or A on B; full: more shapes, "
+     "colours, relations, textures"},
     {0}};
 
 struct world {
@@ -84,7 +84,9 @@ static void work_primitive(void *ctx, int thread, void *item)
     struct primitive *j = item;
     struct t3d_intake_item *in = &j->base.item;
     struct t3d_primitive_object p;
-    enum t3d_world world = strcmp(w->conf->world, "core") == 0 ? T3D_WORLD_CORE : T3D_WORLD_FULL;
+    enum t3d_world world = strcmp(w->conf->world, "one") == 0    ? T3D_WORLD_ONE
+                           : strcmp(w->conf->world, "core") == 0 ? T3D_WORLD_CORE
+                                                                 : T3D_WORLD_FULL;
     const char *workspace = w->conf->common.workspace;
     int r;
 

@@ -246,30 +246,31 @@ static int write_object(struct t3d_primitive_object *out, const struct t3di_layo
     return t3di_layout_write(l, extras, &out->glb, &out->glb_size, a, err);
 }
 
-/* Position i of a run of 930 as a permutation of the combinations; 389 shares no factor with 930.
- */
-static uint32_t core_order(uint64_t seed, uint64_t i)
+/* Position i of runs of the first n combinations as permutations of them; 389 is a prime that
+ * shares no factor with 930 and 30. */
+static uint32_t core_order(uint64_t seed, uint64_t i, uint32_t n)
 {
-    uint64_t run = i / T3D_CORE_COMBINATIONS, k = i % T3D_CORE_COMBINATIONS;
-    struct t3d_rng r = t3d_rng_for(seed, "t3d primitives order", run);
+    struct t3d_rng r = t3d_rng_for(seed, "t3d primitives order", i / n);
 
-    return (uint32_t)((k * 389 + t3d_rng_below(&r, T3D_CORE_COMBINATIONS)) % T3D_CORE_COMBINATIONS);
+    return (uint32_t)((i % n * 389 + t3d_rng_below(&r, n)) % n);
 }
 
 int t3d_primitives_object(struct t3d_primitive_object *out, enum t3d_world world, uint64_t seed,
                           uint64_t index, struct t3d_arena *a, struct t3d_err *err)
 {
+    static const char *const prefix[] = {"prim-core", "prim", "prim-one"};
     int full = world == T3D_WORLD_FULL;
     struct t3d_rng r = t3d_rng_for(seed, full ? "t3d primitives" : "t3d primitives core", index);
     struct t3di_layout l;
 
     memset(out, 0, sizeof *out);
-    snprintf(out->uid, sizeof out->uid, "prim-%s%" PRIu64 "-%" PRIu64, full ? "" : "core-", seed,
-             index);
+    snprintf(out->uid, sizeof out->uid, "%s-%" PRIu64 "-%" PRIu64, prefix[world], seed, index);
     if (full && index % 2) {
         sample_full(&l, &r);
     } else {
-        core_layout(&l, core_order(seed, full ? index / 2 : index));
+        core_layout(&l,
+                    core_order(seed, full ? index / 2 : index,
+                               world == T3D_WORLD_ONE ? T3D_CORE_KINDS : T3D_CORE_COMBINATIONS));
         for (int i = 0; i < l.n; i++)
             l.item[i].roughness = .5 + .2 * t3d_rng_uniform(&r);
         (void)t3di_arrange(&l, &r); /* every pair of the core stacks at every size drawn */

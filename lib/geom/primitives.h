@@ -13,8 +13,8 @@
  * **The core**: red green blue yellow purple orange x cube sphere cylinder cone torus, one part (30
  * combinations) or "A on B" (900): ids 0..29 and 30..929. T3D_WORLD_CORE gives core scenes only:
  * each run of 930 indices holds every combination once, in an order that depends on the seed, so
- * that a prefix is a fair sample. T3D_WORLD_FULL: even indices are the core as above; odd ones are
- * drawn:
+ * that a prefix is a fair sample. T3D_WORLD_ONE: the same of the 30 lone parts. T3D_WORLD_FULL:
+ * even indices are the core as above; odd ones are drawn:
  *
  *     parts       1: 30 %, 2: 45 %, 3: 25 %
  *     two parts   on 30 %, to the left of 20 %, behind 12 %, in front of 12 %, inside a ring 11 %,
@@ -48,10 +48,10 @@ enum {
     T3D_NOT_CORE = -1
 };
 
-enum t3d_world { T3D_WORLD_CORE, T3D_WORLD_FULL };
+enum t3d_world { T3D_WORLD_CORE, T3D_WORLD_FULL, T3D_WORLD_ONE };
 
 struct t3d_primitive_object {
-    char uid[64];         /* "prim-<seed>-<index>", "prim-core-<seed>-<index>", "prim-canon-<id>" */
+    char uid[64]; /* "prim-<seed>-<index>", "prim-core-..." or "prim-one-..."; "prim-canon-<id>" */
     char group[32];       /* of scenes with the same words in the canonical caption but for sizes */
     const char *split;    /* "train", "val" or "test" */
     int combination;      /* core combination id, or T3D_NOT_CORE */

@@ -224,23 +224,26 @@ struct asking {
     uint8_t *picture; /* (count, bytes) */
 };
 
-static int write_queries(struct asking *k, const char *split, uint64_t seed, struct t3d_err *err)
+static int write_queries(struct asking *k, const struct t3d_caption_questions *what,
+                         struct t3d_err *err)
 {
     struct t3d_arena a = {0}; /* of one scene */
     int r = T3D_OK;
 
-    for (uint32_t id = 0; id < POOL; id++)
-        if (strcmp(t3d_primitives_core_split(id), split) == 0)
+    for (uint32_t id = 0; id < T3D_MIN(what->world, (uint32_t)POOL); id++)
+        if (strcmp(what->split, "all") == 0 ||
+            strcmp(t3d_primitives_core_split(id), what->split) == 0)
             k->id[k->n_ids++] = id;
     if (!k->n_ids)
-        return t3d_err_set(err, T3D_USAGE, "usage", "split '%s' is not train, val or test", split);
+        return t3d_err_set(err, T3D_USAGE, "usage", "split '%s' has no captions in this world",
+                           what->split);
     for (size_t i = 0; i < k->count && r == T3D_OK; i++) {
         struct t3d_caption_query *q = &k->query[i];
         size_t turn = i / k->n_ids;
         struct t3d_primitive_object o;
 
         q->combination = k->id[i % k->n_ids];
-        q->seed = seed + turn;
+        q->seed = what->seed + turn;
         r = t3d_primitives_core(&o, q->combination, &a, err);
         if (r == T3D_OK) {
             q->number = (int)(turn % o.n_captions);
@@ -296,19 +299,19 @@ static int ask(struct asking *k, struct t3d_caption_tally *t, double *seconds, s
 
 int t3d_caption_accuracy(struct t3d_caption_tally *out, double *seconds,
                          const struct t3d_caption_pool *p, const struct t3d_caption_maker *m,
-                         const char *split, size_t count, uint64_t seed, struct t3d_err *err)
+                         const struct t3d_caption_questions *what, struct t3d_err *err)
 {
-    struct asking k = {.pool = p, .maker = m, .count = count};
+    struct asking k = {.pool = p, .maker = m, .count = what->count};
     int r = T3D_OK;
 
     memset(out, 0, sizeof *out);
     *seconds = 0;
-    k.query = calloc(count + 1, sizeof *k.query);
-    k.picture = malloc(count * p->bytes + 1);
+    k.query = calloc(k.count + 1, sizeof *k.query);
+    k.picture = malloc(k.count * p->bytes + 1);
     if (!k.query || !k.picture)
         r = t3d_err_nomem(err, "the pictures");
     if (r == T3D_OK)
-        r = write_queries(&k, split, seed, err);
+        r = write_queries(&k, what, err);
     if (r == T3D_OK)
         r = ask(&k, out, seconds, err);
     free(k.query);

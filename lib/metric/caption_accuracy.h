@@ -69,12 +69,18 @@ struct t3d_caption_maker {
     void (*object)(void *ctx, int i, struct t3d_gaussians *g);
 };
 
-/* count objects of the combinations of a split ("train", "val" or "test", which is held out): the
- * combinations in turn, each time round with the next of their captions and another seed. seconds:
- * time spent in run. T3D_END when a stop was requested. */
+struct t3d_caption_questions {
+    uint32_t world;    /* the first so many combinations; T3D_CORE_KINDS: the lone parts */
+    const char *split; /* of these "train", "val" or "test", which is held out; or "all" */
+    size_t count;      /* objects */
+    uint64_t seed;
+};
+
+/* The combinations in turn, each time round with the next of their captions and another seed.
+ * seconds: time spent in run. T3D_END when a stop was requested. */
 int t3d_caption_accuracy(struct t3d_caption_tally *out, double *seconds,
                          const struct t3d_caption_pool *p, const struct t3d_caption_maker *m,
-                         const char *split, size_t count, uint64_t seed,
+                         const struct t3d_caption_questions *what,
                          struct t3d_err *err) T3D_MUST_CHECK;
 
 #endif

@@ -22,6 +22,9 @@
 enum { VIEWS = T3D_GENERATOR_VIEWS, DEFAULT_STEPS = 4, MAX_CONFIG = 1 << 20 };
 
 #define DEFAULT_GUIDANCE 2.0
+/* Of 100 times that training draws (model/generator_train.h) three are later: what the network
+ * makes of later ones it has not learned. */
+#define LAST_TIME 0.75
 
 struct t3d_sampler {
     struct t3d_sampler_options o;
@@ -299,6 +302,11 @@ static void clean_pixel(const struct t3d_sampler *s, int i, int k, float x[3])
     }
 }
 
+double t3d_sampler_time(int i, int n)
+{
+    return i * fmin(1.0 / n, LAST_TIME / (n > 1 ? n - 1 : 1));
+}
+
 /* z += (x - z) dt / (1 - t) */
 static void advance(struct t3d_sampler *s, double time, double next)
 {
@@ -339,12 +347,12 @@ int t3d_sampler_run(struct t3d_sampler *s, const struct t3d_sample *sample, int 
 
     put_noise(s, sample, n);
     for (int i = 0; i < s->o.steps && r == T3D_OK; i++) {
-        double time = (double)i / s->o.steps;
+        double time = t3d_sampler_time(i, s->o.steps);
 
         put_state(s, time);
         r = t3d_graph_forward(s->g, err);
         if (r == T3D_OK && i + 1 < s->o.steps)
-            advance(s, time, (double)(i + 1) / s->o.steps);
+            advance(s, time, t3d_sampler_time(i + 1, s->o.steps));
     }
     return r == T3D_OK && s->second ? reconstruct(s, err) : r;
 }

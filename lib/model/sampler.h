@@ -10,9 +10,11 @@
  * From noise at t = 0, Euler steps of the flow: z += (x - z) dt / (1 - t), where x is what the four
  * cameras see of the Gaussians, or the views themselves; with guidance x = x_null + scale (x_text -
  * x_null) (Ho and Salimans, "Classifier-Free Diffusion Guidance", 2022). What comes out are the
- * Gaussians of the last step, or what the reconstructor in DIR/reconstructor makes of its views. An
- * object depends on its prompt, its seed, the steps and the guidance alone: not on the others of
- * the call, nor on threads. */
+ * Gaussians of the last step, or what the reconstructor in DIR/reconstructor makes of its views;
+ * that step need not be at t = 1: none is later than t = 3/4, since training hardly goes there (its
+ * times are logit-normal, as in Esser et al., "Scaling Rectified Flow Transformers", 2024), and
+ * what the network says there changes colours that were right. An object depends on its prompt, its
+ * seed, the steps and the guidance alone: not on the others of the call, nor on threads. */
 #ifndef T3D_MODEL_SAMPLER_H
 #define T3D_MODEL_SAMPLER_H
 
@@ -50,6 +52,8 @@ t3d_sampler_hash(const struct t3d_sampler *s); /* SHA-256 of the weights (of bot
 /* n <= options.batch objects. cut, when not NULL, (n): was the prompt too long. */
 int t3d_sampler_run(struct t3d_sampler *s, const struct t3d_sample *sample, int n, int *cut,
                     struct t3d_err *err) T3D_MUST_CHECK;
+/* The time of step i of n: i / n for up to four steps; with more the last one stays at 3/4. */
+double t3d_sampler_time(int i, int n);
 /* Object i of the last run; borrowed until the next one. */
 void t3d_sampler_gaussians(const struct t3d_sampler *s, int i, struct t3d_gaussians *g);
 

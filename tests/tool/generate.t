@@ -75,7 +75,7 @@ is "$(jq -r '[.split, .num_diffusion_steps, .objects] | @tsv' <out)" \
 	"$(printf 'test\t1\t3\ntrain\t1\t3\ntest\t2\t3\ntrain\t2\t3')" 'a record for each setting and split'
 is "$(jq -s -c 'map(.accuracy >= 0 and .lower_bound_95 <= .accuracy and .colors <= 1 and .shapes <= 1) | unique' <out)" \
 	'[true]' 'with its figures'
-for bad in '--count 0' '--num-diffusion-steps 0' '--num-diffusion-steps 4,x' '--guidance -1' '--splits all'; do
+for bad in '--count 0' '--num-diffusion-steps 0' '--num-diffusion-steps 4,x' '--guidance -1' '--splits none'; do
 	# shellcheck disable=SC2086 # an option and its value
 	expect_status 2 "$bad is refused" t3d bench captions --checkpoint "$run" $bad
 done

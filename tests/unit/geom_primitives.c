@@ -460,6 +460,32 @@ static void canonical(void **state)
     assert_string_equal(o.uid, "prim-core-1-39");
 }
 
+/* The world of lone parts: each run of 30 has every kind once, in another order. */
+static void world_of_one(void **state)
+{
+    struct t3d_primitive_object o;
+    int first[T3D_CORE_KINDS], other = 0;
+
+    (void)state;
+    for (uint64_t run = 0; run < 3; run++) {
+        int seen[T3D_CORE_KINDS] = {0};
+
+        for (uint64_t i = 0; i < T3D_CORE_KINDS; i++) {
+            t3d_arena_reset(&arena);
+            assert_int_equal(
+                t3d_primitives_object(&o, T3D_WORLD_ONE, 1, run * T3D_CORE_KINDS + i, &arena, NULL),
+                T3D_OK);
+            assert_in_range(o.combination, 0, T3D_CORE_KINDS - 1);
+            assert_int_equal(seen[o.combination]++, 0);
+            if (run == 0)
+                first[i] = o.combination;
+            other += o.combination != first[i];
+        }
+    }
+    assert_true(other > 0);
+    assert_string_equal(o.uid, "prim-one-1-89");
+}
+
 /* The reader takes the files as plain ones; textures decode and say two colours. */
 static void read_back(void **state)
 {
@@ -495,9 +521,10 @@ static void read_back(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(shapes),   cmocka_unit_test(stacks),    cmocka_unit_test(places),
-        cmocka_unit_test(captions), cmocka_unit_test(core_ids),  cmocka_unit_test(held_out),
-        cmocka_unit_test(world),    cmocka_unit_test(canonical), cmocka_unit_test(read_back),
+        cmocka_unit_test(shapes),    cmocka_unit_test(stacks),    cmocka_unit_test(places),
+        cmocka_unit_test(captions),  cmocka_unit_test(core_ids),  cmocka_unit_test(held_out),
+        cmocka_unit_test(world),     cmocka_unit_test(canonical), cmocka_unit_test(world_of_one),
+        cmocka_unit_test(read_back),
     };
     int r = cmocka_run_group_tests(tests, NULL, NULL);
 

@@ -206,8 +206,11 @@ static void every_held_out_caption_is_asked(void **state)
         held_out += strcmp(t3d_primitives_core_split(id), "test") == 0;
     assert_true(held_out * 10 >= T3D_CORE_COMBINATIONS); /* a tenth of the combinations */
     assert_true(2 * held_out + 5 < T3D_COUNT(f.seed));
-    assert_int_equal(
-        t3d_caption_accuracy(&t, &seconds, pool, &m, "test", 2 * held_out + 5, 11, &err), T3D_OK);
+    assert_int_equal(t3d_caption_accuracy(&t, &seconds, pool, &m,
+                                          &(struct t3d_caption_questions){
+                                              T3D_CORE_COMBINATIONS, "test", 2 * held_out + 5, 11},
+                                          &err),
+                     T3D_OK);
     assert_int_equal(f.asked, 2 * held_out + 5);
     assert_int_equal(t.n, f.asked);
     assert_int_equal(t.canonical, held_out);
@@ -220,7 +223,10 @@ static void every_held_out_caption_is_asked(void **state)
         assert_int_equal(f.seed[i], f.seed[i - held_out] + 1);
     }
     assert_int_equal(f.seed[0], 11);
-    assert_int_equal(t3d_caption_accuracy(&t, &seconds, pool, &m, "tests", 1, 0, &err), T3D_USAGE);
+    assert_int_equal(
+        t3d_caption_accuracy(&t, &seconds, pool, &m,
+                             &(struct t3d_caption_questions){T3D_CORE_KINDS, "tests", 1, 0}, &err),
+        T3D_USAGE);
 }
 
 static int set_up(void **state)
