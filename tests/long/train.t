@@ -25,13 +25,16 @@ losses() {
 newest() {
 	find "ws/runs/$1/checkpoints" -name 'step-*.safetensors' 2>/dev/null | sed 's/.*step-0*//; s/\..*//' | sort -n | tail -n 1
 }
+log_size() {
+	[ ! -e "ws/runs/$1/log.ndjson" ] || wc -c <"ws/runs/$1/log.ndjson"
+}
 # await PID RUN: until it begins, or has done a step, or writes a checkpoint, by turns; or is over.
 await() {
 	[ $((runs % 3)) -ne 0 ] || return 0
-	was=$(wc -c <"ws/runs/$2/log.ndjson" 2>/dev/null || echo 0)
+	was=$(log_size "$2")
 	while kill -0 "$1" 2>/dev/null; do
 		case $((runs % 3)) in
-		1) [ "$(wc -c <"ws/runs/$2/log.ndjson" 2>/dev/null || echo 0)" = "${was:-0}" ] || break ;;
+		1) [ "$(log_size "$2")" = "$was" ] || break ;;
 		2) [ -z "$(find "ws/runs/$2/checkpoints" -name "*.$1.*tmp" 2>/dev/null)" ] || break ;;
 		esac
 		sleep 0.01
