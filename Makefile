@@ -112,7 +112,7 @@ LIBNUM_OBJ := $(LIBNUM_SRC:%.c=$(B)/obj/%.o) $(filter build/cuda/%,$(LIB_OBJ))
 GPU        := $(B)/gpu/check $(B)/gpu/bench
 # The kernels once more as plain C++ on an emulated device: `make check` runs the GPU's tests where there is none.
 ifeq ($(DEVICE)$(filter release debug,$(config)),cuda$(config))
-EMULATED   := $(B)/unit/num_cuda
+EMULATED   := $(B)/unit/num_cuda $(B)/unit/model_cuda
 endif
 EMU_OBJ    := $(CU_SRC:%.cu=build/emulated/%.o) build/emulated/tests/cuda/emulate.o
 FUZZERS := $(FUZZ_SRC:tests/fuzz/%.c=$(B)/fuzz/%)
@@ -152,6 +152,9 @@ $(GPU): $(B)/gpu/%: $(B)/obj/tests/gpu/%.o $(LIBNUM)
 $(B)/unit/num_cuda: $(B)/obj/tests/gpu/check.o $(EMU_OBJ) $(B)/obj/tests/cuda/emulate_lt.o $(LIBNUM)
 	@mkdir -p $(@D)
 	$(call say,LINK)$(CC) $(LDFLAGS_ALL) -rdynamic -o $@ $^ $(filter -ldnnl,$(PKG_LIBS)) -ldl -lm -lpthread
+$(B)/unit/model_cuda: $(B)/obj/tests/cuda/model.o $(EMU_OBJ) $(B)/obj/tests/cuda/emulate_lt.o $(LIB)
+	@mkdir -p $(@D)
+	$(call say,LINK)$(CC) $(LDFLAGS_ALL) -rdynamic -o $@ $^ $(PKG_LIBS) -ldl -lm -lpthread
 $(LIBNUM): $(LIBNUM_OBJ) $(B)/list
 	$(call say,AR)rm -f $@ && ar rcs $@ $(filter %.o,$^)
 $(LIB): $(LIB_OBJ) $(B)/list

@@ -27,7 +27,8 @@ enum { FORMAT_VERSION = 1, LOG_EVERY = 1, VOCABULARY = 1024 };
 
 struct conf {
     struct t3d_common common;
-    const char *model, *size, *head, *reconstructor, *run, *view_set, *light, *weights;
+    const char *model, *size, *head, *reconstructor, *run, *view_set, *light, *weights, *device;
+    struct t3d_device on;
     uint64_t steps, schedule_steps, batch, warmup, accumulate, checkpoint_every, validate_every,
         keep_last, neighbours;
     double learning_rate, max_grad_norm, weight_decay, ema_decay, backgrounds;
@@ -85,6 +86,8 @@ static const struct t3d_opt opts[] = {
      "steps between validations on split val; 0 = none"},
     {0, "weights", T3D_OPT_STRING, offsetof(struct conf, weights), "TYPE", "f32", "f32 f16",
      "numbers of model.safetensors"},
+    {0, "device", T3D_OPT_STRING, offsetof(struct conf, device), "NAME", "cpu", NULL,
+     "what computes: cpu, cuda:0; a run may go on elsewhere, with other last bits"},
     {0, "plan", T3D_OPT_BOOL, offsetof(struct conf, plan), NULL, NULL, NULL,
      "print parameters, memory, operations and the largest batch, and train nothing"},
     {0}};
@@ -433,7 +436,8 @@ static struct t3d_trainer_config trainer_of(const struct conf *c, const char *di
         .validate_every = (int64_t)c->validate_every,
         .checkpoint_every = (int64_t)c->checkpoint_every,
         .keep_last = (int)c->keep_last,
-        .progress = c->common.progress};
+        .progress = c->common.progress,
+        .device = c->on};
 }
 
 static struct t3d_loader_config data_of(const struct conf *c)
@@ -570,6 +574,8 @@ static int run(void *conf, struct t3d_err *err)
 
     presets(c);
     r = check(c, err);
+    if (r == T3D_OK)
+        r = t3d_device_parse(&c->on, c->device, err);
     if (r < 0)
         return r;
     name = c->run ? t3d_strdup(&a, c->run) : t3d_sprintf(&a, "%s-%s", c->model, c->size);

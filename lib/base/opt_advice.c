@@ -21,7 +21,7 @@ static const struct {
     {" pretrained ", "a run begins from nothing and goes on by the same command"},
     {" checkpoint ", "a run of 't3d train' goes on by the same command (--run NAME); "
                      "'t3d generate' takes a checkpoint"},
-    {" gpus nproc-per-node ", "training is one process on the CPU; -j N is its threads"},
+    {" gpus nproc-per-node ", "training is one process on one device: --device cuda:0, or on the CPU with -j N threads"},
     {" multi-stage coarse-steps fine-steps ",
      "there is one stage of training: its length is --steps and --schedule-steps"},
     {" gradient-checkpointing deepspeed-config ",

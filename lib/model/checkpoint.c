@@ -24,7 +24,7 @@ static void blocks(const struct t3d_training_state *s, t3d_real *block[PARTS])
     block[0] = t3d_graph_param_block(s->g, &n);
     block[1] = t3d_adamw_first(s->adamw, &n);
     block[2] = t3d_adamw_second(s->adamw, &n);
-    block[3] = s->ema;
+    block[3] = s->ema ? t3d_ema_data(s->ema, &n) : NULL;
 }
 
 /* Where parameter i begins in every block, its shape and name. */

@@ -17,7 +17,7 @@ struct t3d_arena;
 struct t3d_training_state {
     struct t3d_graph *g;
     struct t3d_adamw *adamw;
-    t3d_real *ema;        /* as long as t3d_graph_param_block, or NULL */
+    struct t3d_ema *ema;  /* or NULL */
     int64_t step;         /* steps done */
     double lr_scale;      /* halved by each roll-back */
     int64_t rollbacks;    /* so far */

@@ -246,7 +246,7 @@ static int build(struct training *t, struct t3d_err *err)
     struct t3d_plan plan = {0};
     int r;
 
-    t->g = t3d_graph_new(T3D_CPU, t->c->threads);
+    t->g = t3d_device_graph(&t->c->trainer.device, t->c->threads);
     t->group = calloc((size_t)t->batch, sizeof *t->group);
     if (!t->g || !t->group)
         return t3d_err_nomem(err, "the model");

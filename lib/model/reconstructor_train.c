@@ -274,7 +274,7 @@ static int build(struct training *t, struct t3d_err *err)
     struct t3d_plan plan = {0};
     int r;
 
-    t->g = t3d_graph_new(T3D_CPU, t->c->threads);
+    t->g = t3d_device_graph(&t->c->trainer.device, t->c->threads);
     if (!t->g)
         return t3d_err_nomem(err, "the model");
     t->step = t3d_reconstructor_step_build(t->g, &t->size, t->batch, t->c->hidden > 0);

@@ -112,12 +112,13 @@ static int log_step(struct trainer *t, double loss, double norm, double lr, stru
 static void swap_average(struct trainer *t)
 {
     int64_t n;
-    t3d_real *w = t3d_graph_param_block(t->g, &n);
+    t3d_real *w = t3d_graph_param_block(t->g, &n),
+             *mean = t->state.ema ? t3d_ema_data(t->state.ema, &n) : NULL;
 
-    for (int64_t i = 0; t->state.ema && i < n; i++) {
+    for (int64_t i = 0; w && mean && i < n; i++) {
         t3d_real x = w[i];
-        w[i] = t->state.ema[i];
-        t->state.ema[i] = x;
+        w[i] = mean[i];
+        mean[i] = x;
     }
 }
 
@@ -146,8 +147,6 @@ static int validate(struct trainer *t, struct t3d_err *err)
 static int gradients(struct trainer *t, double *loss, struct t3d_err *err)
 {
     int n = t->c->accumulate, r = T3D_OK;
-    int64_t count;
-    t3d_real *grad = t3d_graph_grad_block(t->g, &count);
 
     *loss = 0;
     t3d_graph_zero_grad(t->g);
@@ -160,8 +159,13 @@ static int gradients(struct trainer *t, double *loss, struct t3d_err *err)
         if (r == T3D_OK)
             r = t3d_graph_backward(t->g, err);
     }
-    for (int64_t i = 0; i < count && n > 1; i++)
-        grad[i] /= (t3d_real)n;
+    if (r == T3D_OK && n > 1) {
+        int64_t count;
+        t3d_real *grad = t3d_graph_grad_block(t->g, &count);
+
+        for (int64_t i = 0; grad && i < count; i++)
+            grad[i] /= (t3d_real)n;
+    }
     return r;
 }
 
@@ -213,9 +217,8 @@ static int step(struct trainer *t, struct t3d_err *err)
             t->ops->after_step(t->ctx);
         /* Early on the average follows quickly: (1 + t) / (10 + t). */
         if (s->ema)
-            t3d_ema_update(
-                s->ema, t->g,
-                T3D_MIN(c->ema_decay, (1.0 + (double)s->step) / (10.0 + (double)s->step)));
+            t3d_ema_step(s->ema, t->g,
+                         T3D_MIN(c->ema_decay, (1.0 + (double)s->step) / (10.0 + (double)s->step)));
     }
     s->step++;
     t->result->loss = loss;
@@ -264,8 +267,6 @@ static int log_end(struct trainer *t, double seconds, struct t3d_err *err)
 static int prepare(struct trainer *t, struct t3d_err *err)
 {
     struct t3d_training_state *s = &t->state;
-    int64_t n;
-    t3d_real *w = t3d_graph_param_block(t->g, &n);
 
     t->log_path = t3d_path_join(&t->arena, t->c->dir, "log.ndjson");
     t->checkpoints = t3d_path_join(&t->arena, t->c->dir, "checkpoints");
@@ -273,11 +274,8 @@ static int prepare(struct trainer *t, struct t3d_err *err)
     s->lr_scale = 1;
     s->settings = t->c->settings;
     s->adamw = t3d_adamw_new(t->g, &t->c->adamw);
-    if (t->c->ema_decay > 0) {
-        s->ema = t3d_alloc_raw(&t->arena, (size_t)n, sizeof *s->ema);
-        if (s->ema)
-            memcpy(s->ema, w, (size_t)n * sizeof *w);
-    }
+    if (t->c->ema_decay > 0)
+        s->ema = t3d_ema_new(t->g);
     if (!t->log_path || !t->checkpoints || !s->adamw || (t->c->ema_decay > 0 && !s->ema))
         return t3d_err_nomem(err, "the optimiser");
     return t3d_make_dirs(t->checkpoints, err);
@@ -326,6 +324,7 @@ int t3d_trainer_run(const struct t3d_trainer_config *c, const struct t3d_trainer
     if (r == T3D_OK && !result->stop)
         swap_average(&t);
     t3d_adamw_free(t.state.adamw);
+    t3d_ema_free(t.state.ema);
     t3d_arena_free(&t.arena);
     return r;
 }

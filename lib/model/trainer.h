@@ -16,6 +16,7 @@
 #include <cjson/cJSON.h>
 #include <stdint.h>
 
+#include "num/device.h"
 #include "num/optim.h"
 
 struct t3d_trainer_config {
@@ -28,10 +29,11 @@ struct t3d_trainer_config {
     int accumulate;    /* micro-batches a step */
     int64_t log_every; /* 0 = never, as below */
     int64_t validate_every, checkpoint_every;
-    int keep_last;        /* checkpoints; 0 = all */
-    const char *progress; /* as t3d_progress_new */
-    const char *stage;    /* for the progress line: "train" */
-    double samples;       /* a step, for the log */
+    int keep_last;            /* checkpoints; 0 = all */
+    const char *progress;     /* as t3d_progress_new */
+    const char *stage;        /* for the progress line: "train" */
+    double samples;           /* a step, for the log */
+    struct t3d_device device; /* that whoever makes the graph makes it for */
 };
 
 struct t3d_trainer_ops {
