@@ -41,19 +41,13 @@ int fetch_names(int thread, const char *path, const char *ending, struct t3d_gat
     return r;
 }
 
-static const struct t3d_command *const commands[] = {&fetch_local,
-                                                     &fetch_urls,
-                                                     &fetch_objaverse,
-                                                     &fetch_objaverse_xl,
-                                                     &fetch_primitives,
-                                                     &fetch_weights,
-                                                     &fetch_shapenet,
-                                                     &fetch_modelnet40,
-                                                     &fetch_mcb,
-                                                     &fetch_abc,
-                                                     &fetch_front3d,
-                                                     &fetch_sketchfab,
-                                                     NULL};
+static const struct t3d_command *const commands[] = {&fetch_local,      &fetch_urls,
+                                                     &fetch_objaverse,  &fetch_objaverse_xl,
+                                                     &fetch_cap3d,      &fetch_primitives,
+                                                     &fetch_weights,    &fetch_shapenet,
+                                                     &fetch_modelnet40, &fetch_mcb,
+                                                     &fetch_abc,        &fetch_front3d,
+                                                     &fetch_sketchfab,  NULL};
 
 static const struct t3d_tool tool = {
     .name = "fetch",

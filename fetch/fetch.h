@@ -9,7 +9,7 @@
 enum { FETCH_TOKEN_SIZE = 4096 };
 
 extern const struct t3d_command fetch_local, fetch_urls, fetch_primitives, fetch_weights,
-    fetch_objaverse, fetch_objaverse_xl;
+    fetch_objaverse, fetch_objaverse_xl, fetch_cap3d;
 /* Refused, with what to do instead. */
 extern const struct t3d_command fetch_shapenet, fetch_modelnet40, fetch_mcb, fetch_abc,
     fetch_front3d, fetch_sketchfab;

@@ -111,5 +111,19 @@ for name in shapenet modelnet40 mcb abc 3d-front sketchfab; do
 	expect_status 2 "$name" t3d fetch $name
 	like "$err" "$name is not fetched: .*t3d" 'is refused with what to do'
 done
+
+# --- Cap3D -----------------------------------------------------------------------------------------------
+expect_status 0 'captions for what is there' get one cap3d
+is "$(jq -c '[.rows, .bad_rows, .objects, .matched, .changed]' out)" '[12,0,14,8,8]' 'by uid'
+is "$(t3d -C one manifest list | jq -r 'select(.uid == "ysqP6VH2x99bODrQRbcYdQjSLjV") | .caption')" \
+	"$(sed -n 2p made.captions), the \"1\"" 'commas, quotes and line ends are those of RFC 4180'
+expect_status 0 'once more' get one cap3d
+is "$(jq -c '[.matched, .changed]' out)" '[8,0]' 'changes nothing'
+expect_status 0 'the others' get xl cap3d
+is "$(jq .matched out)" 6 'by sha256'
+printf 'uid,caption\nysqP6VH2x99bODrQRbcYdQjSLjV,first\nnobody,x\nysqP6VH2x99bODrQRbcYdQjSLjV,second\n,no key\n' >own.csv
+expect_status 0 'a list of one'"'"'s own' t3d -C one fetch cap3d --captions own.csv
+is "$(q one "SELECT group_concat(text) FROM caption JOIN object USING (num) WHERE uid = 'ysqP6VH2x99bODrQRbcYdQjSLjV'")" first,second 'rows of one key add up'
+is "$(jq -c '[.matched, .bad_rows]' out)" '[1,1]' 'a bad row is counted'
 kill $server
 done_testing

@@ -1,0 +1,83 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* t3d fetch cap3d: captions for the objects of the workspace. */
+#include <stdio.h>
+
+#include "base/json.h"
+#include "base/log.h"
+#include "base/tool.h"
+#include "fetch/fetch.h"
+#include "store/cap3d.h"
+#include "store/dataset.h"
+#include "store/manifest.h"
+
+struct conf {
+    struct t3d_common common;
+    const char *base_url, *revision, *captions;
+    struct fetch_net net;
+};
+
+static const struct t3d_opt opts[] = {
+    {0, "captions", T3D_OPT_STRING, offsetof(struct conf, captions), "FILE", NULL, NULL,
+     "a list that is here already, in place of Cap3D's: csv, json or ndjson, by uid or sha256"},
+    {0, "base-url", T3D_OPT_STRING, offsetof(struct conf, base_url), "URL", NULL, NULL,
+     "a mirror: takes the place of scheme and host of the addresses"},
+    {0, "revision", T3D_OPT_STRING, offsetof(struct conf, revision), "REV", NULL, NULL,
+     "branch, tag or commit of the data set; main by default"},
+    FETCH_NET_OPTS(struct conf, net),
+    {0}};
+
+static int report(const struct conf *c, const struct t3d_cap3d_counts *n, struct t3d_err *err)
+{
+    cJSON *o = cJSON_CreateObject();
+    int r;
+
+    t3d_info("%llu captions in the list; %llu of %llu objects have one, %llu a new one",
+             (unsigned long long)n->rows, (unsigned long long)n->matched,
+             (unsigned long long)n->objects, (unsigned long long)n->changed);
+    if (n->bad)
+        t3d_warn("%llu rows were passed over, the first: %s", (unsigned long long)n->bad,
+                 n->first_bad.msg);
+    t3d_json_set_str(o, "stage", "fetch");
+    t3d_json_set_str(o, "dataset", "cap3d");
+    t3d_json_set_num(o, "rows", (double)n->rows);
+    t3d_json_set_num(o, "bad_rows", (double)n->bad);
+    t3d_json_set_num(o, "objects", (double)n->objects);
+    t3d_json_set_num(o, "matched", (double)n->matched);
+    t3d_json_set_num(o, "changed", (double)n->changed);
+    r = c->common.dry_run ? T3D_OK : t3d_emit(o, err);
+    cJSON_Delete(o);
+    return r;
+}
+
+static int run(void *conf, struct t3d_err *err)
+{
+    struct conf *c = conf;
+    char token[FETCH_TOKEN_SIZE], host[256];
+    struct t3d_http_conf http;
+    struct t3d_dataset_conf wish = {.workspace = c->common.workspace,
+                                    .base_url = c->base_url,
+                                    .revision = c->revision,
+                                    .redo = c->common.redo,
+                                    .http = &http};
+    struct t3d_cap3d_counts n;
+    struct t3d_manifest *m = NULL;
+    int r;
+
+    fetch_host_of(c->base_url ? c->base_url : "https://huggingface.co", host);
+    if (!c->net.token_host && c->net.token_file)
+        c->net.token_host = host;
+    r = fetch_net_open(&c->net, c->common.seed, token, &http, err);
+    if (r == T3D_OK && !c->common.dry_run)
+        r = t3d_manifest_open(&m, c->common.workspace, T3D_MANIFEST_CREATE, err);
+    if (r == T3D_OK)
+        r = t3d_cap3d_captions(m, &wish, c->captions, &n, err);
+    t3d_manifest_close(m);
+    return r == T3D_OK ? report(c, &n, err) : r;
+}
+
+const struct t3d_command fetch_cap3d = {.name = "cap3d",
+                                        .summary = "take captions of Cap3D for the objects that "
+                                                   "are there",
+                                        .opts = opts,
+                                        .conf_size = sizeof(struct conf),
+                                        .run = run};
