@@ -14,6 +14,7 @@
 #include "base/arena.h"
 #include "base/file.h"
 #include "base/sandbox.h"
+#include "base/walk.h"
 #include "geom/import_impl.h"
 #include "geom/read.h"
 
@@ -55,8 +56,11 @@ struct result {
 struct parser {
     struct t3d_import_limits limits;
     struct t3d_arena arena;
+    int threads;
 };
 
+/* A thread has two slots of the sandbox: its number, and `threads` more for formats that another
+ * library reads, which is loaded there alone. */
 struct t3d_importer {
     struct t3d_sandbox *sandbox;
     struct parser parser;
@@ -229,6 +233,14 @@ static int child_main(struct t3d_sandbox_child *c, void *ctx)
     return r;
 }
 
+static void prepare(void *ctx, int slot)
+{
+    const struct parser *p = ctx;
+
+    if (slot >= p->threads)
+        t3d_read_other_load(); /* what is missing is said when such a file comes */
+}
+
 /* --- open and close ------------------------------------------------------------------------------
  */
 
@@ -249,7 +261,7 @@ int t3di_importer_open(struct t3d_importer **im, int threads,
                        struct t3d_err *err)
 {
     struct t3d_importer *i = calloc(1, sizeof *i);
-    struct t3d_sandbox_options o = {.run = run};
+    struct t3d_sandbox_options o = {.run = run, .prepare = prepare};
     int r;
 
     *im = NULL;
@@ -257,12 +269,13 @@ int t3di_importer_open(struct t3d_importer **im, int threads,
         return t3d_err_nomem(err, "the importer");
     i->parser.limits = with_defaults(limits);
     i->parser.arena.limit = i->parser.limits.memory_bytes;
+    i->parser.threads = T3D_MAX(threads, 1);
     o.ctx = &i->parser;
     o.memory_bytes = i->parser.limits.memory_bytes;
     o.file_bytes = i->parser.limits.output_bytes + HEADER;
     o.cpu_s = i->parser.limits.cpu_s;
     o.wall_s = i->parser.limits.wall_s;
-    r = t3d_sandbox_open(&i->sandbox, threads, &o, err);
+    r = t3d_sandbox_open(&i->sandbox, 2 * i->parser.threads, &o, err);
     if (r < 0)
         free(i);
     else
@@ -295,7 +308,7 @@ int t3d_importer_has_seccomp(const struct t3d_importer *im)
 /* One import under way. */
 struct call {
     struct t3d_importer *im;
-    int thread;
+    int slot;
     t3d_import_resolve *resolve;
     void *ctx;
     uint64_t bytes; /* of all files so far */
@@ -350,7 +363,7 @@ static int resolve_one(struct call *c, const char *name, struct t3d_err *err)
         snprintf(a.reason, sizeof a.reason, "%s", why.reason);
         snprintf(a.msg, sizeof a.msg, "%s", why.msg);
     }
-    r = t3d_sandbox_send(c->im->sandbox, c->thread, &a, sizeof a, &fd, a.code == T3D_OK, err);
+    r = t3d_sandbox_send(c->im->sandbox, c->slot, &a, sizeof a, &fd, a.code == T3D_OK, err);
     if (fd >= 0)
         close(fd);
     return r;
@@ -363,7 +376,7 @@ static int converse(struct call *c, struct t3d_err *err)
     size_t n;
     int r;
 
-    while ((r = t3d_sandbox_receive(c->im->sandbox, c->thread, name, sizeof name - 1, &n, err)) ==
+    while ((r = t3d_sandbox_receive(c->im->sandbox, c->slot, name, sizeof name - 1, &n, err)) ==
            T3D_OK) {
         name[n] = 0;
         if (++c->n_files > MAX_FILES)
@@ -372,7 +385,7 @@ static int converse(struct call *c, struct t3d_err *err)
         else
             r = resolve_one(c, name, err);
         if (r < 0) {
-            t3d_sandbox_abandon(c->im->sandbox, c->thread);
+            t3d_sandbox_abandon(c->im->sandbox, c->slot);
             return r;
         }
     }
@@ -445,7 +458,11 @@ static int take_result(struct call *c, int fd, struct t3d_imported *out, struct 
 int t3d_import(struct t3d_importer *im, int thread, const char *path, t3d_import_resolve *resolve,
                void *ctx, unsigned flags, struct t3d_imported *out, struct t3d_err *err)
 {
-    struct call c = {.im = im, .thread = thread, .resolve = resolve, .ctx = ctx};
+    int other = t3d_ending_in(path, T3D_OTHER_FORMATS);
+    struct call c = {.im = im,
+                     .slot = thread + (other ? im->parser.threads : 0),
+                     .resolve = resolve,
+                     .ctx = ctx};
     struct request q;
     int fd[2] = {-1, -1}, r;
     const char *base = t3d_path_base(path);
@@ -460,11 +477,11 @@ int t3d_import(struct t3d_importer *im, int thread, const char *path, t3d_import
     if (r == T3D_OK && (fd[1] = memfd_create("t3d-scene", MFD_CLOEXEC | MFD_ALLOW_SEALING)) < 0)
         r = t3d_err_sys(err, "cannot make a memory file for", path);
     if (r == T3D_OK)
-        r = t3d_sandbox_send(im->sandbox, thread, &q, sizeof q, fd, 2, err);
+        r = t3d_sandbox_send(im->sandbox, c.slot, &q, sizeof q, fd, 2, err);
     if (r == T3D_OK)
         r = converse(&c, err);
     if (r == T3D_OK && (r = take_result(&c, fd[1], out, err)) < 0)
-        t3d_sandbox_retire(im->sandbox, thread);
+        t3d_sandbox_retire(im->sandbox, c.slot);
     for (int i = 0; i < 2; i++)
         if (fd[i] >= 0)
             close(fd[i]);

@@ -12,7 +12,8 @@ static int has(const uint8_t *data, size_t n, const char *needle)
 
 int t3d_may_name_files(const uint8_t *data, size_t n, const char *ending)
 {
-    if (strcmp(ending, "gltf") == 0)
+    if (strcmp(ending, "gltf") == 0 || strcmp(ending, "fbx") == 0 || strcmp(ending, "dae") == 0 ||
+        strcmp(ending, "3ds") == 0)
         return 1;
     if (strcmp(ending, "obj") == 0)
         return has(data, n, "mtllib");

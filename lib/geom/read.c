@@ -106,8 +106,7 @@ static const char *other_format(const struct t3d_source *src)
     } known[] = {
         {"\x1f\x8b", "gzip data", 2},
         {"PK\3\4", "a zip archive (or .usdz, .3mf)", 4},
-        {"Kaydara FBX", "a binary FBX file", 11},
-        {"; FBX", "an ASCII FBX file", 5},
+        {"; FBX", "an ASCII FBX file without its header", 5},
         {"BLENDER", "a Blender file", 7},
         {"PXR-USDC", "a binary USD file", 8},
         {"#usda", "an ASCII USD file", 5},
@@ -162,6 +161,8 @@ int t3d_read_scene(struct t3d_scene *s, struct t3d_arena *a, const struct t3d_so
     for (size_t i = 0; i < T3D_COUNT(formats); i++)
         if (formats[i].looks && formats[i].looks(src))
             return formats[i].read(s, a, src, flags, err);
+    if (t3di_is_other(src))
+        return t3d_read_other(s, a, src, flags, err);
     for (size_t i = 0; i < T3D_COUNT(formats) && src->size; i++)
         if (!formats[i].looks && strcasecmp(ending, formats[i].ending) == 0)
             return formats[i].read(s, a, src, flags, err);

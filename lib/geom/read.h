@@ -29,7 +29,8 @@ struct t3d_source {
     void *ctx;
 };
 
-/* By content first, ending second: glb, gltf, obj, ply, stl (both), off. T3D_SKIP
+/* By content first, ending second: glb, gltf, obj, ply, stl (both), off, and what t3d_read_other
+ * reads. T3D_SKIP
  * "unknown-format" says what the bytes look like ("HTML page", "gzip", "empty file", ...).
  * A scene without triangles is not an error here. */
 int t3d_read_scene(struct t3d_scene *s, struct t3d_arena *a, const struct t3d_source *src,
@@ -46,6 +47,14 @@ int t3d_read_stl(struct t3d_scene *s, struct t3d_arena *a, const struct t3d_sour
                  unsigned flags, struct t3d_err *err) T3D_MUST_CHECK;
 int t3d_read_off(struct t3d_scene *s, struct t3d_arena *a, const struct t3d_source *src,
                  unsigned flags, struct t3d_err *err) T3D_MUST_CHECK;
+
+/* .fbx, .dae, .3ds and .3mf by assimp, where t3d_read_other_load has loaded it (0; -1 when it
+ * cannot be loaded), else T3D_SKIP "no-library". Loading opens files: it comes before the filter.
+ */
+#define T3D_OTHER_FORMATS "fbx dae 3ds 3mf"
+int t3d_read_other_load(void);
+int t3d_read_other(struct t3d_scene *s, struct t3d_arena *a, const struct t3d_source *src,
+                   unsigned flags, struct t3d_err *err) T3D_MUST_CHECK;
 
 /* Shared by readers: fill p from bytes (probe, and decode with T3D_READ_PIXELS). Failures become
  * the picture's state, never an error; only memory ends the read. */

@@ -18,7 +18,7 @@ enum { BLOCK = 256 << 10, RATIO_FROM = 64 << 20 };
 
 /* Files that may be an object or belong to one; everything else stays where it is. */
 static const char taken[] =
-    "glb gltf obj ply stl off fbx dae 3ds 3mf x3d bin mtl png jpg jpeg webp ktx2 basis dds tga bmp "
+    "glb gltf obj ply stl off fbx dae 3ds 3mf bin mtl png jpg jpeg webp ktx2 basis dds tga bmp "
     "gif tif tiff exr hdr";
 
 /* libarchive's functions by their types in its header. */

@@ -22,7 +22,7 @@ struct t3d_captions;
 struct t3d_progress;
 struct t3d_url_row;
 
-#define T3D_FETCH_FORMATS "glb gltf obj ply stl off"
+#define T3D_FETCH_FORMATS "glb gltf obj ply stl off fbx dae 3ds 3mf"
 
 struct t3d_fetch {
     const struct t3d_common *common;
