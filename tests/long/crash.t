@@ -1,6 +1,6 @@
 #!/bin/sh
 # SPDX-License-Identifier: Apache-2.0
-# Fifty kills: fetch, filter and render are killed while they work and go on; what they end with must be
+# Two hundred kills: fetch, filter and render are killed while they work and go on; what they end with must be
 # whole and equal to an undisturbed run byte for byte.
 . "$T3D_SOURCE/tests/lib.sh"
 
@@ -34,12 +34,12 @@ have() {
 expect_status 0 'an undisturbed run' chain calm
 for s in fetch filter render; do
 	case $s in
-	fetch) wanted=12 most=60 ;;
-	filter) wanted=13 most=90 ;;
-	render) wanted=25 most=200 ;;
+	fetch) wanted=50 most=60 ;;
+	filter) wanted=50 most=90 ;;
+	render) wanted=100 most=200 ;;
 	esac
 	kills=0 runs=0 amid=0
-	while [ $kills -lt $wanted ] && [ $runs -lt 400 ]; do
+	while [ $kills -lt $wanted ] && [ $runs -lt 1500 ]; do
 		runs=$((runs + 1))
 		# from the counter, so that a failure can be repeated
 		stage wild $s timeout -s KILL "$(printf 0.%03d $((12 + runs * 7919 % most)))" 2>>log

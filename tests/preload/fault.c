@@ -1,0 +1,91 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A library for LD_PRELOAD that makes allocations fail.
+ *
+ *     FAULT_COUNT=FILE    at the end write how many allocations the first process made
+ *     FAULT_AT=N          the N-th fails (1 = the first)
+ *     FAULT_FROM=N        the N-th and all later ones fail
+ *     FAULT_CHILDREN=1    count and fail in the processes that it forks, not in the first
+ *
+ * An allocation is a call of malloc, calloc, realloc, aligned_alloc or posix_memalign. */
+#include <errno.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+void *__libc_malloc(size_t n);
+void *__libc_calloc(size_t n, size_t size);
+void *__libc_realloc(void *p, size_t n);
+void *__libc_memalign(size_t align, size_t n);
+
+static atomic_long calls;
+static long at, from;
+static int children, is_ready;
+static pid_t first;
+
+static long number(const char *name)
+{
+    const char *s = getenv(name);
+
+    return s ? strtol(s, NULL, 10) : 0;
+}
+
+__attribute__((constructor)) static void begin(void)
+{
+    at = number("FAULT_AT");
+    from = number("FAULT_FROM");
+    children = (int)number("FAULT_CHILDREN");
+    first = getpid();
+    is_ready = 1;
+}
+
+__attribute__((destructor)) static void end(void)
+{
+    const char *path = getenv("FAULT_COUNT");
+    FILE *f = path && getpid() == first ? fopen(path, "we") : NULL;
+
+    if (f) {
+        fprintf(f, "%ld\n", atomic_load(&calls));
+        fclose(f);
+    }
+}
+
+static int fails(void)
+{
+    long n;
+
+    if (!is_ready || (getpid() == first) == children)
+        return 0;
+    n = atomic_fetch_add(&calls, 1) + 1;
+    if (n != at && !(from && n >= from))
+        return 0;
+    errno = ENOMEM;
+    return 1;
+}
+
+void *malloc(size_t n)
+{
+    return fails() ? NULL : __libc_malloc(n);
+}
+
+void *calloc(size_t n, size_t size)
+{
+    return fails() ? NULL : __libc_calloc(n, size);
+}
+
+void *realloc(void *p, size_t n)
+{
+    return fails() ? NULL : __libc_realloc(p, n);
+}
+
+void *aligned_alloc(size_t align, size_t n)
+{
+    return fails() ? NULL : __libc_memalign(align, n);
+}
+
+int posix_memalign(void **p, size_t align, size_t n)
+{
+    *p = fails() ? NULL : __libc_memalign(align, n);
+    return *p ? 0 : ENOMEM;
+}
