@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* t3d-train: models from rendered views and captions. */
+#include <glob.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -27,7 +28,8 @@ enum { FORMAT_VERSION = 1, LOG_EVERY = 1, VOCABULARY = 1024 };
 
 struct conf {
     struct t3d_common common;
-    const char *model, *size, *head, *reconstructor, *run, *view_set, *light, *weights, *device;
+    const char *model, *size, *head, *reconstructor, *pretrained, *pretrained_hash, *run, *view_set,
+        *light, *weights, *device;
     struct t3d_device on;
     uint64_t steps, schedule_steps, batch, warmup, accumulate, checkpoint_every, validate_every,
         keep_last, neighbours;
@@ -50,6 +52,10 @@ static const struct t3d_opt opts[] = {
      NULL,
      "for --head image: the one that goes with the generator, copied to its folder; may also "
      "be given to a run that is done"},
+    {0, "pretrained", T3D_OPT_STRING, offsetof(struct conf, pretrained), "FILE-or-DIR", NULL, NULL,
+     "begin with the weights of another model, those of the same name and shape; pretrained.json "
+     "in "
+     "the run's folder says which"},
     {0, "run", T3D_OPT_STRING, offsetof(struct conf, run), "NAME", NULL, NULL,
      "folder below runs/; else <model>-<size>"},
     {0, "steps", T3D_OPT_U64, offsetof(struct conf, steps), "N", NULL, NULL,
@@ -113,6 +119,7 @@ static const struct {
                 {"model", offsetof(struct conf, model), T3D_OPT_STRING},
                 {"size", offsetof(struct conf, size), T3D_OPT_STRING},
                 {"head", offsetof(struct conf, head), T3D_OPT_STRING},
+                {"pretrained", offsetof(struct conf, pretrained_hash), T3D_OPT_STRING},
                 {"view-set", offsetof(struct conf, view_set), T3D_OPT_STRING},
                 {"light", offsetof(struct conf, light), T3D_OPT_STRING}};
 
@@ -239,6 +246,9 @@ static int check(const struct conf *c, struct t3d_err *err)
         return t3d_err_set(err, T3D_USAGE, "usage",
                            "--reconstructor is for --model turbo3d --head image: the head gauss "
                            "needs none");
+    if (is_clip(c) && c->pretrained)
+        return t3d_err_set(err, T3D_USAGE, "usage",
+                           "--pretrained is for --model turbo3d, reconstructor and nerf_mae");
     if (c->batch < 2 || c->batch > 65536)
         return t3d_err_set(err, T3D_USAGE, "usage", "--batch-size %llu is not within 2 and 65536",
                            (unsigned long long)c->batch);
@@ -456,6 +466,51 @@ static enum t3d_tensor_type type_of(const struct conf *c)
     return strcmp(c->weights, "f16") == 0 ? T3D_TENSOR_F16 : T3D_TENSOR_F32;
 }
 
+static void report_pretrained(const struct conf *c, const struct t3d_pretrained_report *r)
+{
+    if (r->matched)
+        t3d_info("begun with '%s': %d parameters, %lld of %lld numbers; as they were: %d that it "
+                 "lacks, %d of another shape, %d of another vocabulary; %d of its tensors unused",
+                 c->pretrained, r->matched, (long long)r->numbers, (long long)r->all_numbers,
+                 r->missing, r->other_shape, r->other_text, r->unused);
+}
+
+/* The source, and its hash, which stands for it in the settings. */
+static int find_pretrained(struct conf *c, struct t3d_arena *a, struct t3d_err *err)
+{
+    static const char ending[] = ".safetensors";
+    size_t n = strlen(c->pretrained), e = sizeof ending - 1;
+    char *hash = t3d_alloc(a, T3D_SHA256_HEX, 1), *dir;
+    int r = T3D_OK;
+
+    if (n < e || strcmp(c->pretrained + n - e, ending) != 0) {
+        r = t3d_model_find(&dir, c->common.workspace, c->pretrained, a, err);
+        c->pretrained = r == T3D_OK ? dir : NULL;
+    }
+    if (r == T3D_OK)
+        r = hash ? t3d_pretrained_hash(c->pretrained, hash, err) : t3d_err_nomem(err, "a hash");
+    c->pretrained_hash = hash;
+    return r;
+}
+
+/* A run that has no checkpoint yet begins anew and needs what it began with. */
+static int need_pretrained(const struct conf *c, const char *dir, struct t3d_err *err)
+{
+    char pattern[4096];
+    glob_t found = {0};
+    int n;
+
+    if (c->pretrained || !c->pretrained_hash)
+        return T3D_OK;
+    snprintf(pattern, sizeof pattern, "%s/checkpoints/step-*.safetensors", dir);
+    n = glob(pattern, 0, NULL, &found) == 0;
+    globfree(&found);
+    return n ? T3D_OK
+             : t3d_err_set(err, T3D_USAGE, "usage",
+                           "the run begins with the weights of another model and has no checkpoint "
+                           "yet: give --pretrained again");
+}
+
 static int train_clip(const struct conf *c, const char *dir, const cJSON *stored,
                       struct t3d_arena *a, struct t3d_err *err)
 {
@@ -485,6 +540,7 @@ static int train_generator(const struct conf *c, const char *dir, const cJSON *s
                                            .data = data_of(c),
                                            .trainer = trainer_of(c, dir),
                                            .settings = (cJSON *)stored,
+                                           .pretrained = c->pretrained,
                                            .type = type_of(c),
                                            .threads = (int)c->common.threads};
     struct t3d_generator_train_result t = {0};
@@ -498,6 +554,7 @@ static int train_generator(const struct conf *c, const char *dir, const cJSON *s
         r = t3d_generator_train(&k, &t, err);
     if (r < 0)
         return r;
+    report_pretrained(c, &t.pretrained);
     report(&(struct done){&t.trainer, t.samples, t.groups, t.unreadable, &t.why, t.params}, dir,
            k.trainer.steps);
     return t.trainer.stop;
@@ -522,6 +579,7 @@ static int train_reconstructor(const struct conf *c, const char *dir, const cJSO
                                                .data = data_of(c),
                                                .trainer = trainer_of(c, dir),
                                                .settings = (cJSON *)stored,
+                                               .pretrained = c->pretrained,
                                                .score = score,
                                                .type = type_of(c),
                                                .threads = (int)c->common.threads};
@@ -532,6 +590,7 @@ static int train_reconstructor(const struct conf *c, const char *dir, const cJSO
         r = t3d_reconstructor_train(&k, &t, err);
     if (r < 0)
         return r;
+    report_pretrained(c, &t.pretrained);
     report(&(struct done){&t.trainer, t.samples, t.groups, t.unreadable, &t.why, t.params}, dir,
            k.trainer.steps);
     if (isfinite(t.psnr) && !t.trainer.stop)
@@ -552,6 +611,8 @@ static int run_in(struct conf *c, const char *dir, struct t3d_arena *a, struct t
         r = take_settings(c, stored, err);
     if (r == T3D_OK)
         r = check(c, err);
+    if (r == T3D_OK && stored)
+        r = need_pretrained(c, dir, err);
     if (r == T3D_OK && !stored) {
         stored = settings_json(c);
         r = t3d_run_dir_write(stored, dir, err);
@@ -576,8 +637,12 @@ static int run(void *conf, struct t3d_err *err)
     r = check(c, err);
     if (r == T3D_OK)
         r = t3d_device_parse(&c->on, c->device, err);
-    if (r < 0)
+    if (r == T3D_OK && c->pretrained)
+        r = find_pretrained(c, &a, err);
+    if (r < 0) {
+        t3d_arena_free(&a);
         return r;
+    }
     name = c->run ? t3d_strdup(&a, c->run) : t3d_sprintf(&a, "%s-%s", c->model, c->size);
     dir = name ? t3d_sprintf(&a, "%s/runs/%s", c->common.workspace, name) : NULL;
     if (!dir)

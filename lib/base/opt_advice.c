@@ -18,7 +18,6 @@ static const struct {
     {" captions use-cap3d ", "captions come with the objects: 't3d fetch local --captions FILE'"},
     {" dataset ", "the objects are those of the workspace, -C DIR"},
     {" stage ", "there is one command a stage: 't3d help' lists them"},
-    {" pretrained ", "a run begins from nothing and goes on by the same command"},
     {" checkpoint ", "a run of 't3d train' goes on by the same command (--run NAME); "
                      "'t3d generate' takes a checkpoint"},
     {" gpus nproc-per-node ", "training is one process on one device: --device cuda:0, or on the CPU with -j N threads"},

@@ -187,7 +187,11 @@ static int open_data(struct training *t, struct t3d_err *err)
 
 static int open_vocabulary(struct training *t, struct t3d_err *err)
 {
-    int r = t3d_vocabulary_open(&t->tokenizer, t->c->trainer.dir, t->train, t->size.vocab, err);
+    const char *from = t->c->pretrained, *dir = t->c->trainer.dir;
+    int r = from ? t3d_pretrained_vocabulary(from, dir, err) : T3D_OK;
+
+    if (r == T3D_OK)
+        r = t3d_vocabulary_open(&t->tokenizer, dir, t->train, t->size.vocab, err);
 
     if (r == T3D_OK)
         t->size.vocab = (int)t3d_clip_tokenizer_size(t->tokenizer);
@@ -278,6 +282,14 @@ static int save(struct training *t, struct t3d_err *err)
     return r == T3D_OK ? t3d_model_write_weights(dir, t->g, t->c->type, NULL, 0, err) : r;
 }
 
+static int begin(struct training *t, struct t3d_generator_train_result *result, struct t3d_err *err)
+{
+    if (!t->c->pretrained)
+        return T3D_OK;
+    return t3d_pretrained_begin(t->c->pretrained, t->c->trainer.dir, t->g,
+                                t3d_clip_tokenizer_hash(t->tokenizer), &result->pretrained, err);
+}
+
 static int train(struct training *t, struct t3d_generator_train_result *result, struct t3d_err *err)
 {
     static const struct t3d_trainer_ops ops = {
@@ -311,6 +323,8 @@ int t3d_generator_train(const struct t3d_generator_train_config *c,
         r = lay_out(&t, err);
     if (r == T3D_OK)
         r = build(&t, err);
+    if (r == T3D_OK)
+        r = begin(&t, result, err);
     if (r == T3D_OK)
         r = train(&t, result, err);
     if (t.train) {

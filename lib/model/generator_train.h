@@ -12,6 +12,7 @@
 
 #include "model/generator_step.h"
 #include "model/loader.h"
+#include "model/pretrained.h"
 #include "model/trainer.h"
 
 struct t3d_generator_train_config {
@@ -19,6 +20,7 @@ struct t3d_generator_train_config {
     struct t3d_loader_config data;     /* split "train", batch, seed; the rest is set here */
     struct t3d_trainer_config trainer; /* dir; settings, samples and stage are set here */
     cJSON *settings;                   /* what else decides the result; the caller's */
+    const char *pretrained;            /* weights to begin with (model/pretrained.h), or NULL */
     const char *reconstructor;         /* its folder, for the head image; NULL = none yet */
     enum t3d_tensor_type type;         /* of model.safetensors */
     int threads;
@@ -30,6 +32,7 @@ struct t3d_generator_train_result {
     uint64_t unreadable; /* samples passed over, and what was wrong with the last */
     struct t3d_err why;
     int64_t params;
+    struct t3d_pretrained_report pretrained; /* of a run that began with it now; else zeros */
 };
 
 /* Makes or resumes the run in trainer.dir; when all steps are done the folder is what

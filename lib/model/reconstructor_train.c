@@ -325,6 +325,9 @@ int t3d_reconstructor_train(const struct t3d_reconstructor_train_config *c,
         r = lay_out(&t, err);
     if (r == T3D_OK)
         r = build(&t, err);
+    if (r == T3D_OK && c->pretrained)
+        r = t3d_pretrained_begin(c->pretrained, c->trainer.dir, t.g, NULL, &result->pretrained,
+                                 err);
     if (r == T3D_OK)
         r = train(&t, result, err);
     if (t.train) {

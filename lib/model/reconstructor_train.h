@@ -9,6 +9,7 @@
 #define T3D_MODEL_RECONSTRUCTOR_TRAIN_H
 
 #include "model/loader.h"
+#include "model/pretrained.h"
 #include "model/reconstructor_step.h"
 #include "model/trainer.h"
 
@@ -22,6 +23,7 @@ struct t3d_reconstructor_train_config {
     struct t3d_loader_config data;     /* split "train", batch, seed; the rest is set here */
     struct t3d_trainer_config trainer; /* dir; settings, samples and stage are set here */
     cJSON *settings;                   /* what else decides the result; the caller's */
+    const char *pretrained;            /* weights to begin with (model/pretrained.h), or NULL */
     t3d_picture_score *score;          /* for validation; NULL = none */
     enum t3d_tensor_type type;         /* of model.safetensors */
     int threads;
@@ -33,7 +35,8 @@ struct t3d_reconstructor_train_result {
     uint64_t unreadable; /* samples passed over, and what was wrong with the last */
     struct t3d_err why;
     int64_t params;
-    double psnr, ssim; /* of the last validation; NAN without one */
+    struct t3d_pretrained_report pretrained; /* of a run that began with it now; else zeros */
+    double psnr, ssim;                       /* of the last validation; NAN without one */
 };
 
 /* Makes or resumes the run in trainer.dir; when all steps are done the folder has config.json and

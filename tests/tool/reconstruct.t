@@ -74,6 +74,48 @@ for size in nano small base large; do
 	esac
 done
 
+# --- begun with the weights of others ---------------------------------------------------------------------------
+# lists RUN: how many names are in each list.
+lists() {
+	jq -c '[.matched, .missing, .other_shape, .other_text, .unused | length]' "ws/runs/$1/pretrained.json"
+}
+still='--ema-decay 0 --weight-decay 0 --learning-rate 1e-30'
+# shellcheck disable=SC2086 # options
+expect_status 0 'a reconstructor from a reconstructor' \
+	begin reconstructor same 1 $still --pretrained ws/runs/parts-reconstructor
+is "$(sha256sum <ws/runs/same/model.safetensors)" "$(sha256sum <ws/runs/parts-reconstructor/model.safetensors)" \
+	'has its weights, where nothing is learned'
+is "$(lists same)" '[28,0,0,0,0]' 'all of them'
+expect_status 0 'from hidden patches' begin reconstructor seen 5 --pretrained ws/runs/whole-nerf_mae
+is "$(lists seen)" '[28,0,0,0,1]' 'all but the vector of hidden ones'
+begin reconstructor seen-parts 3 --pretrained ws/runs/whole-nerf_mae/model.safetensors
+begin reconstructor seen-parts 5
+is "$(sums seen-parts)" "$(sums seen)" 'in parts it is the same, and the source is needed once'
+expect_status 2 'another source' begin reconstructor seen 5 --pretrained ws/runs/whole-reconstructor
+like "$err" 'begun with another --pretrained' 'is refused'
+rm ws/runs/seen-parts/checkpoints/*
+expect_status 2 'a run without a checkpoint' begin reconstructor seen-parts 5
+like "$err" 'give --pretrained again' 'needs its source'
+expect_status 0 'a generator from hidden patches' t3d train --model turbo3d --run text --steps 1 --batch-size 2 \
+	--validate-every 0 --pretrained ws/runs/whole-nerf_mae
+like "$err" "begun with '.*whole-nerf_mae': 22 parameters, [0-9]+ of [0-9]+ numbers" 'says what it took'
+is "$(jq -c '[.missing[] | select(test("time|text|modulation") | not)]' ws/runs/text/pretrained.json)" '[]' \
+	'time, its modulation and text are its own'
+checkpoint=$(ls ws/runs/text/checkpoints/*.safetensors)
+expect_status 0 'a generator of views from a checkpoint of Gaussians' t3d train --model turbo3d --head image --run text2 \
+	--steps 1 --batch-size 2 --validate-every 0 --pretrained "$checkpoint" -q
+is "$(jq -c '[.other_shape, .missing, .other_text]' ws/runs/text2/pretrained.json)" '[["head.out.weight"],null,null]' \
+	'takes all but the head, the vocabulary too'
+is "$(sha256sum <ws/runs/text2/merges.txt)" "$(sha256sum <ws/runs/text/merges.txt)" 'which it has'
+cp -r ws/runs/text other && sed -i 's/"tokenizer_sha256": *"./&x/' other/config.json && rm other/merges.txt
+expect_status 0 'from one of another vocabulary' t3d train --model turbo3d --run text3 --steps 1 --batch-size 2 \
+	--validate-every 0 --pretrained ./other -q
+is "$(jq -c .other_text ws/runs/text3/pretrained.json)" '["text.embedding.weight","text.position.weight"]' \
+	'the text is not taken'
+expect_status 1 'a file that is not there' begin reconstructor no 1 --pretrained no.safetensors
+expect_status 2 'a model of another kind' begin reconstructor no 1 --pretrained clip-nano
+like "$err" 'another model or size' 'does not fit'
+
 for size in nano small base large; do
 	expect_status 0 "a plan of $size" t3d train --model reconstructor --size $size --plan --batch-size 2
 	like "$out" '4 views of [0-9]+ pixels, [0-9]+ Gaussians' 'counts its Gaussians'
