@@ -28,7 +28,7 @@ enum { MAX_PROMPT = 1 << 20, SHEET_VIEWS = 8, NAME = 64, N_ORIGIN = 7 };
 
 struct conf {
     struct t3d_common common;
-    const char *prompts, *checkpoint, *output, *format, *view_set;
+    const char *prompts, *checkpoint, *output, *format, *view_set, *device;
     uint64_t num_samples, steps, resolution, batch;
     double guidance, min_opacity;
 };
@@ -60,6 +60,8 @@ static const struct t3d_opt opts[] = {
      "pixels of a side of the pictures"},
     {0, "view-set", T3D_OPT_STRING, offsetof(struct conf, view_set), "NAME", NULL, NULL,
      "cameras of views; else ring16+4 (of a png sheet: eight around)"},
+    {0, "device", T3D_OPT_STRING, offsetof(struct conf, device), "NAME", "cpu", NULL,
+     "what computes: cpu, cuda:0"},
     {0}};
 
 /* By an ending the first format that has it: .glb is a mesh. */
@@ -472,8 +474,10 @@ static int open_all(struct generate *g, struct t3d_err *err)
                                     .guidance = c->guidance};
     char *dir;
     struct stat st;
-    int r = t3d_model_find(&dir, c->common.workspace, c->checkpoint, &g->arena, err);
+    int r = t3d_device_parse(&o.device, c->device, err);
 
+    if (r == T3D_OK)
+        r = t3d_model_find(&dir, c->common.workspace, c->checkpoint, &g->arena, err);
     if (r == T3D_OK)
         r = t3d_view_set_load(&g->set, set, &g->arena, err);
     if (r == T3D_OK)

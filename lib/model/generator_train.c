@@ -212,7 +212,7 @@ static int check_reconstructor(struct training *t, struct t3d_err *err)
         dir = before;
     if (!dir)
         return T3D_OK;
-    r = t3d_reconstruct_open(&s, dir, 1, 1, err);
+    r = t3d_reconstruct_open(&s, dir, 1, &(struct t3d_device){T3D_CPU, 0}, 1, err);
     if (r < 0)
         return r;
     if (t3d_reconstruct_config(s)->side != t->size.side)

@@ -33,11 +33,12 @@ static int read_config(struct t3d_reconstruct *s, const char *dir, struct t3d_er
     return r < 0 ? t3d_err_prefix(err, "%s", dir) : r;
 }
 
-static int build(struct t3d_reconstruct *s, int threads, struct t3d_err *err)
+static int build(struct t3d_reconstruct *s, const struct t3d_device *device, int threads,
+                 struct t3d_err *err)
 {
     struct t3d_plan plan = {.loss = T3D_NONE};
 
-    s->g = t3d_graph_new(T3D_CPU, threads);
+    s->g = t3d_device_graph(device, threads);
     if (!s->g)
         return t3d_err_nomem(err, "the model");
     s->m = t3d_reconstructor_build(s->g, &s->config, s->batch, 0);
@@ -58,8 +59,8 @@ static int place(struct t3d_reconstruct *s, struct t3d_err *err)
     return r;
 }
 
-int t3d_reconstruct_open(struct t3d_reconstruct **out, const char *dir, int batch, int threads,
-                         struct t3d_err *err)
+int t3d_reconstruct_open(struct t3d_reconstruct **out, const char *dir, int batch,
+                         const struct t3d_device *device, int threads, struct t3d_err *err)
 {
     struct t3d_reconstruct *s = calloc(1, sizeof *s);
     int r;
@@ -70,7 +71,7 @@ int t3d_reconstruct_open(struct t3d_reconstruct **out, const char *dir, int batc
     s->batch = batch;
     r = read_config(s, dir, err);
     if (r == T3D_OK)
-        r = build(s, threads, err);
+        r = build(s, device, threads, err);
     if (r == T3D_OK)
         r = t3d_model_read_weights(dir, s->g, s->hash, err);
     if (r == T3D_OK)

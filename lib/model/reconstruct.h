@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* model/reconstruct.h -- objects from four views with a trained reconstructor.
  *
- *     r = t3d_reconstruct_open(&s, "runs/reconstructor-nano", batch, threads, err);
+ *     r = t3d_reconstruct_open(&s, "runs/reconstructor-nano", batch, &device, threads, err);
  *     r = t3d_reconstruct_run(s, views, err);
  *     t3d_reconstruct_gaussians(s, 0, &g);
  *     t3d_reconstruct_close(s); */
@@ -10,11 +10,13 @@
 
 #include "geom/gaussians.h"
 #include "model/generator.h"
+#include "num/device.h"
 
 struct t3d_reconstruct;
 
 /* dir: config.json and model.safetensors. T3D_SKIP "missing-file", "bad-config", "bad-weights". */
-int t3d_reconstruct_open(struct t3d_reconstruct **out, const char *dir, int batch, int threads,
+int t3d_reconstruct_open(struct t3d_reconstruct **out, const char *dir, int batch,
+                         const struct t3d_device *device, int threads,
                          struct t3d_err *err) T3D_MUST_CHECK;
 void t3d_reconstruct_close(struct t3d_reconstruct *s);
 const struct t3d_generator_config *t3d_reconstruct_config(const struct t3d_reconstruct *s);

@@ -63,7 +63,7 @@ static int open_second(struct t3d_sampler *s, const char *dir, const char *hash,
     s->views = calloc(n, sizeof *s->views);
     if (!path || !s->views)
         return t3d_err_nomem(err, dir);
-    r = t3d_reconstruct_open(&s->second, path, s->o.batch, s->o.threads, err);
+    r = t3d_reconstruct_open(&s->second, path, s->o.batch, &s->o.device, s->o.threads, err);
     if (r == T3D_OK && strcmp(t3d_reconstruct_hash(s->second), hash) != 0)
         r = t3d_err_set(err, T3D_SKIP, "bad-weights",
                         "reconstructor/model.safetensors is not the one that config.json names");
@@ -113,7 +113,7 @@ static int build(struct t3d_sampler *s, struct t3d_err *err)
 {
     struct t3d_plan plan = {.loss = T3D_NONE};
 
-    s->g = t3d_graph_new(T3D_CPU, s->o.threads);
+    s->g = t3d_device_graph(&s->o.device, s->o.threads);
     if (!s->g)
         return t3d_err_nomem(err, "the model");
     s->m = t3d_generator_build(s->g, &s->config, s->rows);

@@ -23,14 +23,16 @@
 
 #include "geom/gaussians.h"
 #include "model/generator.h"
+#include "num/device.h"
 
 struct t3d_sampler;
 
 struct t3d_sampler_options {
-    int threads;     /* 0 = all */
-    int batch;       /* objects at once; 0 = 1 */
-    int steps;       /* 0 = 4 */
-    double guidance; /* 0 = 2; 1 = none, and half the work */
+    int threads;              /* 0 = all */
+    int batch;                /* objects at once; 0 = 1 */
+    int steps;                /* 0 = 4 */
+    double guidance;          /* 0 = 2; 1 = none, and half the work */
+    struct t3d_device device; /* {0}: the processor */
 };
 
 struct t3d_sample {
