@@ -22,7 +22,7 @@ accuracy() {
 	who=$1
 	shift
 	printf '\n$ t3d bench captions %s\n' "$*"
-	t3d bench captions "$@" | jq -r --arg who "$who" \
+	t3d bench captions "$@" | tee -a "$work/captions.ndjson" | jq -r --arg who "$who" \
 		'"\($who): \(.accuracy * 1000 | round / 10) % of \(.objects) objects are what their caption says"'
 }
 
@@ -54,12 +54,28 @@ a green sphere on a blue torus
 a red cone on a blue cylinder
 a yellow cylinder on a green cone'
 printf '%s\n' "$prompts" >"$work/prompts.txt"
-step generate --prompts "$work/prompts.txt" -o "$work/generated"
+# the built-in world has a scene for each of them: what was asked for, to compare with
+mkdir "$work/references"
+t3d -C "$work/world" fetch primitives --world core --count 930 -q
+t3d -C "$work/world" manifest list | jq -r --rawfile wanted "$work/prompts.txt" \
+	'select(.caption as $c | $wanted | split("\n") | index($c)) | [.content, .caption] | @tsv' |
+	while IFS="$(printf '\t')" read -r content caption; do
+		name=$(printf '%s' "$caption" | sed 's/^an* //; s/ an* / /g; s/ /-/g')
+		cp "$(find "$work/world/objects" -name "$content.glb")" "$work/references/$name.glb"
+		jq -nc --arg uid "$name" --arg prompt "$caption" '{uid: $uid, prompt: $prompt}'
+	done >"$work/prompts.ndjson"
+step generate --prompts "$work/prompts.ndjson" -o "$work/generated"
+step generate --prompts "$work/prompts.ndjson" --format glb -o "$work/meshes"
 step generate --prompts "$work/prompts.txt" -o "$work/generated.png" --resolution 128
 accuracy 'shipped' --splits test --count 222
 
+say 'How near are they to what was asked for?'
+step evaluate --pred "$work/meshes" --ref "$work/references" --normalize self-bbox1 --output "$work/evaluation.json"
+
 say 'Everything on one page'
-step report --pictures "$work/generated.png" "$work/this-run.png" "$work/search.png" "$work/sheet.png" -o "$work/report.html"
+step report "$work/evaluation.json" "$work/captions.ndjson" "$one/runs/one/log.ndjson" \
+	--objects "$work/meshes" "$work/references" \
+	--pictures "$work/generated.png" "$work/this-run.png" "$work/search.png" "$work/sheet.png" -o "$work/report.html"
 printf '\nThe contact sheet: %s\nWhat texts find:   %s\nThe shards:        %s\nMade by this run:  %s\nMade by shipped:   %s (3D Gaussians: %s)\nAll on one page:   %s\n' \
 	"$PWD/$work/sheet.png" "$PWD/$work/search.png" "$PWD/$work/renders/" "$PWD/$work/this-run.png" "$PWD/$work/generated.png" \
 	"$PWD/$work/generated/" "$PWD/$work/report.html"

@@ -37,7 +37,9 @@ static void count_bins(int count[BINS], const struct t3di_values *v, struct rang
     }
 }
 
-static void put_bins(FILE *f, const struct t3di_values *v, struct range r, size_t i, size_t n)
+/* Bars of input i, the slot-th of n that have any. */
+static void put_bins(FILE *f, const struct t3di_values *v, struct range r, size_t i, size_t slot,
+                     size_t n)
 {
     double step = (double)WIDTH / BINS, wide = step / (double)n - (n > 1 ? .2 : 1);
     int count[BINS], most = 1;
@@ -53,7 +55,7 @@ static void put_bins(FILE *f, const struct t3di_values *v, struct range r, size_
             fprintf(f,
                     "<rect class=bar x=\"%.2f\" y=\"%.2f\" width=\"%.2f\" height=\"%.2f\"><title>"
                     "%c: %d</title></rect>",
-                    step * k + step / (double)n * (double)i + .4, HEIGHT - h, wide, h,
+                    step * k + step / (double)n * (double)slot + .4, HEIGHT - h, wide, h,
                     t3di_letter(i), count[k]);
     }
     fputs("</g>", f);
@@ -74,15 +76,18 @@ void t3di_put_histogram(FILE *f, const struct t3di_histogram *h)
 {
     struct range r = range_of(h);
     char a[T3DI_NUMBER], b[T3DI_NUMBER];
+    size_t filled = 0, slot = 0;
 
     if (r.low > r.high)
         return;
+    for (size_t i = 0; i < h->n; i++)
+        filled += h->values[i].n > 0;
     fprintf(f, "<svg viewBox=\"0 0 %d %d\" role=img aria-label=\"histogram from %s to %s\">", WIDTH,
             HEIGHT + LINE, t3di_number(r.low, a), t3di_number(r.high, b));
     fprintf(f, "<line class=axis x1=0 x2=%d y1=%d y2=%d />", WIDTH, HEIGHT, HEIGHT);
     for (size_t i = 0; i < h->n; i++)
         if (h->values[i].n)
-            put_bins(f, &h->values[i], r, i, h->n);
+            put_bins(f, &h->values[i], r, i, slot++, filled);
     for (size_t i = 0; i < h->n; i++)
         if (isfinite(h->mean[i]))
             put_mark(f, h->mean[i], r, "mean", i % T3DI_COLOURS);
@@ -114,7 +119,7 @@ static struct plane plane_of(const struct t3di_series *s, size_t n)
             p.y.low = fmin(p.y.low, s[i].y[k]);
             p.y.high = fmax(p.y.high, s[i].y[k]);
         }
-    p.by_log = p.y.low > 0 && p.y.high > 30 * p.y.low;
+    p.by_log = p.y.low > 0 && p.y.high > 30 * p.y.low && p.y.high < 1e5 * p.y.low;
     return p;
 }
 

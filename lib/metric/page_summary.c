@@ -169,7 +169,7 @@ static int put_row(FILE *f, const struct t3d_page *p, const cJSON *s, struct t3d
 
 int t3di_put_summary(FILE *f, const struct t3d_page *p, struct t3d_err *err)
 {
-    int r, many = p->n_inputs > 1;
+    int r, many = p->n_inputs > 1, reports = 0;
 
     if (!t3di_has(p->input, p->n_inputs, T3D_PAGE_REPORT))
         return T3D_OK;
@@ -180,6 +180,7 @@ int t3di_put_summary(FILE *f, const struct t3d_page *p, struct t3d_err *err)
         if (p->input[i].kind != T3D_PAGE_REPORT)
             continue;
         fputs("<th scope=col>", f);
+        reports++;
         if (many)
             t3di_put_key(f, i);
         fputs(" mean [95 % interval]</th>", f);
@@ -190,7 +191,7 @@ int t3di_put_summary(FILE *f, const struct t3d_page *p, struct t3d_err *err)
         f);
     r = t3di_each_metric(p, put_row, f, err);
     fputs("</tbody></table></div>\n", f);
-    if (many)
+    if (reports > 1)
         fputs("<p class=dim>n, failed, floor, target and result are those of the first report that "
               "has the metric.</p>\n",
               f);

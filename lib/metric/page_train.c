@@ -68,7 +68,7 @@ static int read_series(struct t3di_series *s, const struct t3d_page_input *in, c
 /* Curves with a single point say what a number says as well. */
 static void put_series(FILE *f, const struct t3di_series *s, size_t n, const char *name)
 {
-    char a[T3DI_NUMBER], b[T3DI_NUMBER];
+    char a[T3DI_NUMBER], b[T3DI_NUMBER], c[T3DI_NUMBER];
 
     fputs("<div class=card><h3>", f);
     t3di_put_text(f, name);
@@ -76,14 +76,16 @@ static void put_series(FILE *f, const struct t3di_series *s, size_t n, const cha
     t3di_put_curves(f, s, n, name);
     for (size_t i = 0; i < n; i++)
         if (s[i].n) {
-            double least = INFINITY;
+            double least = INFINITY, most = -INFINITY;
 
-            for (size_t k = 0; k < s[i].n; k++)
+            for (size_t k = 0; k < s[i].n; k++) {
                 least = fmin(least, s[i].y[k]);
+                most = fmax(most, s[i].y[k]);
+            }
             fputs("<p>", f);
             t3di_put_key(f, s[i].colour);
-            fprintf(f, " last %s, least %s</p>", t3di_number(s[i].y[s[i].n - 1], a),
-                    t3di_number(least, b));
+            fprintf(f, " last %s, least %s, most %s</p>", t3di_number(s[i].y[s[i].n - 1], a),
+                    t3di_number(least, b), t3di_number(most, c));
         }
     fputs("</div>\n", f);
 }
