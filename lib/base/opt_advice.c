@@ -20,7 +20,8 @@ static const struct {
     {" stage ", "there is one command a stage: 't3d help' lists them"},
     {" checkpoint ", "a run of 't3d train' goes on by the same command (--run NAME); "
                      "'t3d generate' takes a checkpoint"},
-    {" gpus nproc-per-node ", "training is one process on one device: --device cuda:0, or on the CPU with -j N threads"},
+    {" gpus nproc-per-node ",
+     "training is one process on one device: --device cuda:0, or on the CPU with -j N threads"},
     {" multi-stage coarse-steps fine-steps ",
      "there is one stage of training: its length is --steps and --schedule-steps"},
     {" gradient-checkpointing deepspeed-config ",

@@ -157,7 +157,7 @@ static int draw_shared(struct t3d_splat_picture *out, const struct t3d_gaussians
         struct t3d_err mine = {0};
 
         if (draw(out, g, set, side, 1, (size_t)i, (size_t)threads, &mine) < 0)
-#pragma omp critical(splat_views)
+#pragma omp critical
             first = mine;
     }
     if (first.code && err)

@@ -13,7 +13,8 @@ int t3di_no_room(const struct t3d_arena *a, struct t3d_err *err, const char *wha
 /* Copy s into out (size bytes), cut, with everything but printable ASCII replaced by '?'. */
 void t3di_copy_printable(char *out, size_t size, const char *s);
 
-/* 1 when the bytes (or, for 3ds and 3mf, ending and bytes) are those of a format of t3d_read_other. */
+/* 1 when the bytes (or, for 3ds and 3mf, ending and bytes) are those of a format of t3d_read_other.
+ */
 int t3di_is_other(const struct t3d_source *src);
 
 /* 1 when all n floats (of any alignment) are finite. In scene.c. */

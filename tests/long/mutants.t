@@ -65,7 +65,7 @@ run() {
 		;;
 	esac
 }
-broken= at=0 some=1000 crashed=0
+broken='' at=0 some=1000 crashed=0
 while [ $at -lt "$count" ]; do
 	rm -rf mutants ws
 	mkdir mutants

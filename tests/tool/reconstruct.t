@@ -42,6 +42,7 @@ like "$(t3d train --model reconstructor --run parts-reconstructor --steps 6 2>&1
 ok $? 'hidden patches make a difference'
 
 # --- four views from text, and an object of them -------------------------------------------------------------
+# shellcheck disable=SC2120 # options, or none
 image() {
 	t3d train --model turbo3d --head image --run views --steps 3 --schedule-steps 3 --batch-size 2 \
 		--validate-every 0 -q "$@"
