@@ -227,30 +227,19 @@ static void retry(struct t3d_http *h, struct t3di_transfer *t)
     push(&h->delayed, t);
 }
 
-/* libcurl is done with a transfer. */
-static int conclude(struct t3d_http *h, struct t3di_transfer *t, CURLcode code)
+/* Free the handle and the place among those that run. */
+static void release(struct t3d_http *h, struct t3di_transfer *t)
 {
-    char text[CURL_ERROR_SIZE] = "";
-    double now = t3d_clock_s();
-    enum t3di_next next;
-    int throttled;
-
-    snprintf(text, sizeof text, "%s", curl_easy_strerror(code));
-    next = t3di_verdict(h, t, code, text);
     curl_multi_remove_handle(h->multi, t->easy);
     h->idle[h->n_idle++] = t->easy;
     t->easy = NULL;
     h->active[t->slot] = NULL;
     h->n_active--;
-    throttled = t->reply.begun && t3di_is_throttled(&t->reply);
-    if (t->reply.begun) {
-        double before = T3D_MAX(t->host->not_before, now);
+}
 
-        t3di_host_limits(t->host, &t->reply.limits, throttled, now);
-        h->totals.waited_s += T3D_MAX(0, t->host->not_before - before);
-    }
-    t3di_host_end(t->host, h->conf.per_host, now, now - t->start_time, t->got,
-                  next != T3DI_LATER && !throttled);
+/* What the verdict says. */
+static int follow(struct t3d_http *h, struct t3di_transfer *t, enum t3di_next next)
+{
     if (t->abort == T3DI_BROKEN) {
         h->fatal = t->err;
         finish(h, t, T3D_HTTP_STOPPED);
@@ -265,6 +254,61 @@ static int conclude(struct t3d_http *h, struct t3di_transfer *t, CURLcode code)
     else
         return enqueue(h, t, 1, &h->fatal);
     return T3D_OK;
+}
+
+/* 1 = all of the body has come, but threads are at work on it; the verdict waits for them. */
+static int must_settle(struct t3di_transfer *t, CURLcode code)
+{
+    struct t3d_err err;
+
+    return code == CURLE_OK && !t->abort && t->body.stream &&
+           (t->reply.status == 200 || t->reply.status == 206) &&
+           t3di_body_poll(&t->body, &err) == T3D_RETRY;
+}
+
+/* libcurl is done with a transfer. */
+static int conclude(struct t3d_http *h, struct t3di_transfer *t, CURLcode code)
+{
+    char text[CURL_ERROR_SIZE] = "";
+    double now = t3d_clock_s();
+    enum t3di_next next = T3DI_DONE;
+    int throttled, settle = must_settle(t, code);
+
+    snprintf(text, sizeof text, "%s", curl_easy_strerror(code));
+    if (!settle)
+        next = t3di_verdict(h, t, code, text);
+    release(h, t);
+    throttled = t->reply.begun && t3di_is_throttled(&t->reply);
+    if (t->reply.begun) {
+        double before = T3D_MAX(t->host->not_before, now);
+
+        t3di_host_limits(t->host, &t->reply.limits, throttled, now);
+        h->totals.waited_s += T3D_MAX(0, t->host->not_before - before);
+    }
+    t3di_host_end(t->host, h->conf.per_host, now, now - t->start_time, t->got,
+                  next != T3DI_LATER && !throttled);
+    if (!settle)
+        return follow(h, t, next);
+    push(&h->settling, t);
+    return T3D_OK;
+}
+
+/* Those whose last bytes have been hashed and written. */
+static int settle(struct t3d_http *h)
+{
+    struct t3di_queue later = {0};
+    struct t3di_transfer *t;
+    char text[CURL_ERROR_SIZE] = "";
+    struct t3d_err err;
+    int r = T3D_OK;
+
+    while ((t = pop(&h->settling)))
+        if (r < 0 || t3di_body_poll(&t->body, &err) == T3D_RETRY)
+            push(&later, t);
+        else
+            r = follow(h, t, t3di_verdict(h, t, CURLE_OK, text));
+    h->settling = later;
+    return r;
 }
 
 /* --- the loop
@@ -378,6 +422,17 @@ static int on_timer(CURLM *m, long ms, void *arg)
     return 0;
 }
 
+/* The threads that write say when a body is whole. */
+static void watch_sink(struct t3d_http *h)
+{
+    struct epoll_event ev = {.events = EPOLLIN};
+
+    if (h->watched || !h->parts.sink)
+        return;
+    ev.data.fd = t3di_sink_event(h->parts.sink);
+    h->watched = epoll_ctl(h->epoll, EPOLL_CTL_ADD, ev.data.fd, &ev) == 0;
+}
+
 /* Wait for sockets and timers, at most so long. 1 = a signal came. */
 static int turn(struct t3d_http *h, double seconds)
 {
@@ -387,16 +442,24 @@ static int turn(struct t3d_http *h, double seconds)
 
     if (h->timer >= 0)
         seconds = T3D_MIN(seconds, h->timer - now);
+    watch_sink(h);
     n = epoll_wait(h->epoll, ev, EVENTS,
                    seconds > 0 ? (int)ceil(1000 * T3D_MIN(seconds, 1000)) : 0);
     if (n < 0)
         return errno == EINTR;
     for (int i = 0; i < n; i++)
-        curl_multi_socket_action(h->multi, ev[i].data.fd,
-                                 (ev[i].events & EPOLLIN ? CURL_CSELECT_IN : 0) |
-                                     (ev[i].events & EPOLLOUT ? CURL_CSELECT_OUT : 0) |
-                                     (ev[i].events & (EPOLLERR | EPOLLHUP) ? CURL_CSELECT_ERR : 0),
-                                 &running);
+        if (h->watched && ev[i].data.fd == t3di_sink_event(h->parts.sink)) {
+            uint64_t count;
+
+            if (read(ev[i].data.fd, &count, sizeof count) < 0) /* another has read it */
+                continue;
+        } else
+            curl_multi_socket_action(
+                h->multi, ev[i].data.fd,
+                (ev[i].events & EPOLLIN ? CURL_CSELECT_IN : 0) |
+                    (ev[i].events & EPOLLOUT ? CURL_CSELECT_OUT : 0) |
+                    (ev[i].events & (EPOLLERR | EPOLLHUP) ? CURL_CSELECT_ERR : 0),
+                &running);
     if (h->timer >= 0 && t3d_clock_s() >= h->timer) {
         h->timer = -1;
         curl_multi_socket_action(h->multi, CURL_SOCKET_TIMEOUT, 0, &running);
@@ -412,11 +475,7 @@ static void cut(struct t3d_http *h)
 
         if (!t)
             continue;
-        curl_multi_remove_handle(h->multi, t->easy);
-        h->idle[h->n_idle++] = t->easy;
-        t->easy = NULL;
-        h->active[i] = NULL;
-        h->n_active--;
+        release(h, t);
         t->host->active--;
         finish_failed(h, t, T3D_HTTP_STOPPED, "stopped", "was cut off: the run was stopped");
     }
@@ -481,7 +540,7 @@ int t3d_http_next(struct t3d_http *h, int timeout_ms, struct t3d_http_result *re
         if (h->done.first)
             continue;
         last = turn(h, wait);
-        if (read_messages(h) == T3D_OK && t3d_clock_s() >= until)
+        if (read_messages(h) == T3D_OK && settle(h) == T3D_OK && t3d_clock_s() >= until)
             last = 1;
     }
 }
@@ -621,6 +680,7 @@ void t3d_http_close(struct t3d_http *h)
         drop_queue(&h->waiting[i]->queue);
     drop_queue(&h->delayed);
     drop_queue(&h->done);
+    drop_queue(&h->settling);
     for (size_t i = 0; i < h->n_idle; i++)
         curl_easy_cleanup(h->idle[i]);
     if (h->multi)
@@ -694,76 +754,4 @@ cJSON *t3d_http_statistics(const struct t3d_http *h)
     t3d_json_set_num(o, "waited_s", round(1000 * h->totals.waited_s) / 1000);
     t3d_json_set(o, "hosts", hosts_json(h));
     return o;
-}
-
-/* --- addresses
- * ------------------------------------------------------------------------------------ */
-
-int t3d_http_url(const char *url, char **clean, struct t3d_err *err)
-{
-    CURLU *u = curl_url();
-    const char *why = NULL;
-    char *text = NULL, *scheme = NULL;
-    CURLUcode c = CURLUE_OUT_OF_MEMORY;
-
-    for (const char *s = url; *s && !why; s++)
-        if ((unsigned char)*s < 0x20 || *s == 0x7f)
-            why = "it has a control character";
-    if (u && !why)
-        c = curl_url_set(u, CURLUPART_URL, url, CURLU_URLENCODE | CURLU_NON_SUPPORT_SCHEME);
-    if (u && !why && c == CURLUE_OK) {
-        curl_url_set(u, CURLUPART_FRAGMENT, NULL, 0);
-        curl_url_get(u, CURLUPART_SCHEME, &scheme, 0);
-        c = curl_url_get(u, CURLUPART_URL, &text, 0);
-    }
-    if (scheme && strcasecmp(scheme, "http") != 0 && strcasecmp(scheme, "https") != 0)
-        why = "it is neither http nor https";
-    else if (!why && c == CURLUE_OK) {
-        char *user = NULL;
-
-        if (curl_url_get(u, CURLUPART_USER, &user, 0) == CURLUE_OK && user)
-            why = "it has a user name or a password: use --token-file";
-        curl_free(user);
-    } else if (!why && c != CURLUE_OUT_OF_MEMORY) {
-        why = "it is not an absolute http or https address";
-    }
-    *clean = why || c != CURLUE_OK ? NULL : strdup(text);
-    curl_free(text);
-    curl_free(scheme);
-    curl_url_cleanup(u);
-    if (why)
-        return t3d_err_set(err, T3D_SKIP, "bad-url", "'%.300s' cannot be fetched: %s", url, why);
-    return *clean ? T3D_OK : t3d_err_nomem(err, url);
-}
-
-void t3d_http_url_name(const char *url, char *buf, size_t n)
-{
-    const char *s = strstr(url, "://"), *end;
-
-    s = s ? s + 3 : url;
-    s += strcspn(s, "/?#");
-    end = s + strcspn(s, "?#");
-    for (const char *p = s; p < end; p++)
-        if (*p == '/')
-            s = p + 1;
-    snprintf(buf, n, "%.*s", (int)T3D_MIN(end - s, 4096), s);
-}
-
-int t3d_http_is_page(const void *data, size_t n)
-{
-    const char *s = data, *end = s + n;
-
-    if (n >= 3 && memcmp(s, "\xef\xbb\xbf", 3) == 0)
-        s += 3;
-    while (s < end && (*s == ' ' || (*s >= '\t' && *s <= '\r')))
-        s++;
-    return (end - s >= 9 && strncasecmp(s, "<!doctype", 9) == 0) ||
-           (end - s >= 5 && strncasecmp(s, "<html", 5) == 0);
-}
-
-int t3d_http_is_pointer(const void *data, size_t n)
-{
-    static const char head[] = "version https://git-lfs.github.com/spec/v1";
-
-    return n >= sizeof head && memcmp(data, head, sizeof head - 1) == 0;
 }

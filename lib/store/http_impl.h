@@ -77,6 +77,27 @@ void t3di_limits_header(struct t3di_limits *l, const char *name, size_t name_n, 
 void t3di_host_limits(struct t3di_host *h, const struct t3di_limits *l, int throttled, double now);
 double t3di_host_latency(const struct t3di_host *h, double quantile); /* seconds */
 
+/* --- http_sink.c: threads that hash and write ----------------------------------------------------
+ */
+
+struct t3di_sink;
+struct t3di_stream; /* of one body */
+
+int t3di_sink_open(struct t3di_sink **k, struct t3d_err *err) T3D_MUST_CHECK;
+void t3di_sink_close(struct t3di_sink *k); /* no stream is left; NULL is fine */
+/* Becomes readable when a stream has nothing left to do. */
+int t3di_sink_event(const struct t3di_sink *k);
+/* fd is at its end; path is borrowed, hash used until the stream is freed. */
+int t3di_stream_new(struct t3di_stream **s, struct t3di_sink *k, int fd, const char *path,
+                    struct t3d_sha256 *hash, struct t3d_err *err) T3D_MUST_CHECK;
+/* Copies; waits when too much is under way. */
+int t3di_stream_add(struct t3di_stream *s, const void *data, size_t n,
+                    struct t3d_err *err) T3D_MUST_CHECK;
+/* T3D_OK = all is hashed and written, T3D_RETRY = not yet; else the error of the writer. */
+int t3di_stream_poll(struct t3di_stream *s, struct t3d_err *err) T3D_MUST_CHECK;
+/* Waits for all that was added, or without keep drops it. The error of the writer when keep. */
+int t3di_stream_free(struct t3di_stream *s, int keep, struct t3d_err *err);
+
 /* --- http_part.c: the body of a transfer ---------------------------------------------------------
  */
 
@@ -88,7 +109,8 @@ struct t3di_body {
     char *path; /* of the file, NULL = in memory */
     int fd, keep;
     struct t3d_sha256 *hash;
-    char etag[T3DI_ETAG_SIZE]; /* the strong ETag of what is held, "" = none */
+    struct t3di_stream *stream; /* hashes and writes while there is a file */
+    char etag[T3DI_ETAG_SIZE];  /* the strong ETag of what is held, "" = none */
 };
 
 /* Partial files that were there when the engine was opened, by digest of the address. */
@@ -96,7 +118,8 @@ struct t3di_parts {
     const char *folder;
     char **name; /* sorted */
     size_t n;
-    int made; /* the folder is there */
+    int made;               /* the folder is there */
+    struct t3di_sink *sink; /* started when the first body goes to a file */
 };
 
 int t3di_parts_open(struct t3di_parts *p, const char *folder, struct t3d_err *err) T3D_MUST_CHECK;
@@ -114,6 +137,8 @@ int t3di_body_add(struct t3di_body *b, struct t3di_parts *p, const char *url, in
 void t3di_body_reset(struct t3di_body *b);
 /* Free; a file that can be gone on with stays. */
 void t3di_body_close(struct t3di_body *b);
+/* T3D_RETRY while threads are at work on it; T3D_OK; or the error of a write. */
+int t3di_body_poll(struct t3di_body *b, struct t3d_err *err) T3D_MUST_CHECK;
 /* The hash of all; the body can only be taken or reset afterwards. */
 int t3di_body_end(struct t3di_body *b, char sha256[65], struct t3d_err *err) T3D_MUST_CHECK;
 
@@ -159,6 +184,7 @@ struct t3di_transfer {
     uint64_t start; /* what the request asked for begins here */
     uint64_t got;   /* bytes of this reply */
     unsigned attempts, redirects, restarts, slot;
+    CURLcode code;  /* of libcurl, at the end */
     int pieces;     /* the body was put together from replies */
     int fresh;      /* no partial file of an earlier run */
     int advertised; /* sha256 is the server\'s */
@@ -185,6 +211,8 @@ struct t3d_http {
     struct t3di_host **waiting; /* hosts with a queue */
     size_t n_waiting, waiting_capacity, turn;
     struct t3di_queue delayed, done;
+    struct t3di_queue settling; /* all has come and is not yet hashed and written */
+    int watched;                /* epoll has the sink's event */
     double next_due;
     int stopping;
     double stop_at;

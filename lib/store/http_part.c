@@ -86,6 +86,7 @@ void t3di_parts_close(struct t3di_parts *p)
     for (size_t i = 0; i < p->n; i++)
         free(p->name[i]);
     free(p->name);
+    t3di_sink_close(p->sink);
     memset(p, 0, sizeof *p);
 }
 
@@ -106,6 +107,9 @@ void t3di_body_init(struct t3di_body *b)
 
 void t3di_body_reset(struct t3di_body *b)
 {
+    if (b->stream)
+        t3di_stream_free(b->stream, 0, NULL);
+    b->stream = NULL;
     if (b->fd >= 0) {
         close(b->fd);
         b->fd = -1;
@@ -127,6 +131,9 @@ void t3di_body_reset(struct t3di_body *b)
 void t3di_body_close(struct t3di_body *b)
 {
     if (b->path && b->keep && b->have) { /* a later process goes on with it */
+        if (b->stream)
+            t3di_stream_free(b->stream, 1, NULL);
+        b->stream = NULL;
         free(b->path);
         b->path = NULL;
     }
@@ -317,6 +324,13 @@ void t3di_body_reserve(struct t3di_body *b, uint64_t bytes, uint64_t memory_byte
     }
 }
 
+static int begin_stream(struct t3di_body *b, struct t3di_parts *p, struct t3d_err *err)
+{
+    int r = p->sink ? T3D_OK : t3di_sink_open(&p->sink, err);
+
+    return r == T3D_OK ? t3di_stream_new(&b->stream, p->sink, b->fd, b->path, b->hash, err) : r;
+}
+
 int t3di_body_add(struct t3di_body *b, struct t3di_parts *p, const char *url, int has_sha256,
                   const void *data, size_t n, uint64_t memory_bytes, struct t3d_err *err)
 {
@@ -328,24 +342,34 @@ int t3di_body_add(struct t3di_body *b, struct t3di_parts *p, const char *url, in
         r = spill(b, p, url, has_sha256, err);
     if (r < 0)
         return r;
+    if (b->path && !b->stream)
+        r = begin_stream(b, p, err);
+    if (r < 0)
+        return r;
     if (b->path) {
-        r = t3d_write_all(b->fd, data, n, b->path, err);
+        r = t3di_stream_add(b->stream, data, n, err);
     } else if (grow(b, b->have + n) < 0) {
         r = t3d_err_nomem(err, url);
     } else {
         memcpy(b->data + b->have, data, n);
+        t3d_sha256_add(b->hash, data, n);
     }
-    if (r < 0)
-        return r;
-    t3d_sha256_add(b->hash, data, n);
-    b->have += n;
-    return T3D_OK;
+    b->have += r == T3D_OK ? n : 0;
+    return r;
+}
+
+int t3di_body_poll(struct t3di_body *b, struct t3d_err *err)
+{
+    return b->stream ? t3di_stream_poll(b->stream, err) : T3D_OK;
 }
 
 int t3di_body_end(struct t3di_body *b, char sha256[65], struct t3d_err *err)
 {
     int r = b->hash ? T3D_OK : t3d_sha256_new(&b->hash, err);
 
+    if (r == T3D_OK && b->stream)
+        r = t3di_stream_free(b->stream, 1, err);
+    b->stream = NULL;
     if (r < 0)
         return r;
     t3d_sha256_end(b->hash, sha256);
