@@ -22,9 +22,10 @@
 #include "store/model_find.h"
 
 /* Raise when the same settings give other weights: a run begun before is then not gone on with. */
-enum { FORMAT_VERSION = 1, LOG_EVERY = 1, VOCABULARY = 1024 };
+enum { FORMAT_VERSION = 1, LOG_EVERY = 1, VOCABULARY = 1024, COARSE_STEPS = 800, FINE_STEPS = 400 };
 
-#define HIDDEN 0.75 /* of the patches, in nerf_mae */
+#define MAX_STEPS 1000000000
+#define HIDDEN    0.75 /* of the patches, in nerf_mae */
 
 struct conf {
     struct t3d_common common;
@@ -34,7 +35,8 @@ struct conf {
     uint64_t steps, schedule_steps, batch, warmup, accumulate, checkpoint_every, validate_every,
         keep_last, neighbours;
     double learning_rate, max_grad_norm, weight_decay, ema_decay, backgrounds;
-    int plan;
+    uint64_t coarse_steps, fine_steps; /* 0 = one stage */
+    int plan, multi_stage;
 };
 
 static const struct t3d_opt opts[] = {
@@ -62,6 +64,12 @@ static const struct t3d_opt opts[] = {
      "stop when N steps are done; else those of the schedule"},
     {0, "schedule-steps", T3D_OPT_U64, offsetof(struct conf, schedule_steps), "N", "1200", NULL,
      "steps after which the learning rate is 0"},
+    {0, "multi-stage", T3D_OPT_BOOL, offsetof(struct conf, multi_stage), NULL, NULL, NULL,
+     "first at half the resolution, then at the whole (nano: 32, then 64 pixels); not for clip"},
+    {0, "coarse-steps", T3D_OPT_U64, offsetof(struct conf, coarse_steps), "N", NULL, NULL,
+     "of --multi-stage, at half the resolution; else 800"},
+    {0, "fine-steps", T3D_OPT_U64, offsetof(struct conf, fine_steps), "N", NULL, NULL,
+     "the others; else 400. The schedule is as long as both"},
     {0, "batch-size", T3D_OPT_U64, offsetof(struct conf, batch), "N", NULL, NULL,
      "samples a micro-batch; else 32, for clip 256"},
     {0, "gradient-accumulation-steps", T3D_OPT_U64, offsetof(struct conf, accumulate), "N", "1",
@@ -119,6 +127,8 @@ static const struct {
                 {"model", offsetof(struct conf, model), T3D_OPT_STRING},
                 {"size", offsetof(struct conf, size), T3D_OPT_STRING},
                 {"head", offsetof(struct conf, head), T3D_OPT_STRING},
+                {"coarse-steps", offsetof(struct conf, coarse_steps), T3D_OPT_U64},
+                {"fine-steps", offsetof(struct conf, fine_steps), T3D_OPT_U64},
                 {"pretrained", offsetof(struct conf, pretrained_hash), T3D_OPT_STRING},
                 {"view-set", offsetof(struct conf, view_set), T3D_OPT_STRING},
                 {"light", offsetof(struct conf, light), T3D_OPT_STRING}};
@@ -199,11 +209,26 @@ static int is_generator(const struct conf *c)
     return c->model && strcmp(c->model, "turbo3d") == 0;
 }
 
+/* Nano is as it is the coarse stage; the others are the fine one. */
+static int side_of(const struct conf *c, int side)
+{
+    return c->coarse_steps && strcmp(c->size, "nano") == 0 ? 2 * side : side;
+}
+
+static struct t3d_generator_config reconstructor_of(const struct conf *c)
+{
+    struct t3d_generator_config g = *t3d_reconstructor_size(c->size);
+
+    g.side = side_of(c, g.side);
+    return g;
+}
+
 static struct t3d_generator_config generator_of(const struct conf *c)
 {
     struct t3d_generator_config g = *t3d_generator_size(c->size);
 
     g.vocab = VOCABULARY;
+    g.side = side_of(c, g.side);
     if (c->head)
         g.head = (enum t3d_generator_head)t3d_generator_head(c->head);
     return g;
@@ -218,6 +243,12 @@ static void presets(struct conf *c)
         c->learning_rate = is_clip(c) ? 0.0015 : 0.001;
     if (!t3d_opt_given(&c->common, "neighbours"))
         c->neighbours = is_clip(c) ? 4 : 0;
+    if (c->multi_stage && !t3d_opt_given(&c->common, "coarse-steps"))
+        c->coarse_steps = COARSE_STEPS;
+    if (c->multi_stage && !t3d_opt_given(&c->common, "fine-steps"))
+        c->fine_steps = FINE_STEPS;
+    if (c->multi_stage && !t3d_opt_given(&c->common, "schedule-steps"))
+        c->schedule_steps = c->coarse_steps + c->fine_steps;
     if (!t3d_opt_given(&c->common, "head") && is_generator(c))
         c->head = t3d_generator_head_name[t3d_generator_size(c->size)->head];
     if (!t3d_opt_given(&c->common, "weight-decay"))
@@ -246,6 +277,13 @@ static int check(const struct conf *c, struct t3d_err *err)
         return t3d_err_set(err, T3D_USAGE, "usage",
                            "--reconstructor is for --model turbo3d --head image: the head gauss "
                            "needs none");
+    if (c->coarse_steps > MAX_STEPS || c->fine_steps > MAX_STEPS ||
+        !c->coarse_steps != !c->fine_steps || (c->multi_stage && !c->coarse_steps) ||
+        (c->coarse_steps && (is_clip(c) || c->schedule_steps != c->coarse_steps + c->fine_steps)))
+        return t3d_err_set(err, T3D_USAGE, "usage",
+                           "--multi-stage, with --coarse-steps and --fine-steps, is for a run of "
+                           "turbo3d, reconstructor or nerf_mae that is begun so; leave out "
+                           "--schedule-steps, which is the sum of both");
     if (is_clip(c) && c->pretrained)
         return t3d_err_set(err, T3D_USAGE, "usage",
                            "--pretrained is for --model turbo3d, reconstructor and nerf_mae");
@@ -266,7 +304,7 @@ static int check(const struct conf *c, struct t3d_err *err)
     if (t3d_opt_given(&c->common, "steps") && !c->steps)
         return t3d_err_set(err, T3D_USAGE, "usage",
                            "--steps 0 trains nothing: --plan prints what a run would need");
-    if (c->schedule_steps < 1 || c->schedule_steps > 1000000000 || c->steps > 1000000000)
+    if (c->schedule_steps < 1 || c->schedule_steps > MAX_STEPS || c->steps > MAX_STEPS)
         return t3d_err_set(err, T3D_USAGE, "usage",
                            "--schedule-steps and --steps are within 1 and 1,000,000,000");
     return T3D_OK;
@@ -282,14 +320,14 @@ struct planning {
 static struct t3d_ref build(struct t3d_graph *g, const struct conf *c, int batch)
 {
     const struct t3d_clip_config *clip = t3d_clip_size(c->size);
-    struct t3d_generator_config generator = generator_of(c);
+    struct t3d_generator_config generator, reconstructor;
 
     if (is_clip(c))
         return t3d_clip_build(g, clip, batch, clip->context).loss;
+    reconstructor = reconstructor_of(c);
     if (is_of_views(c))
-        return t3d_reconstructor_step_build(g, t3d_reconstructor_size(c->size), batch,
-                                            is_nerf_mae(c))
-            .loss;
+        return t3d_reconstructor_step_build(g, &reconstructor, batch, is_nerf_mae(c)).loss;
+    generator = generator_of(c);
     return t3d_generator_step_build(g, &generator, batch).loss;
 }
 
@@ -324,7 +362,7 @@ static void print_size(const struct conf *c)
         return;
     }
     if (is_of_views(c)) {
-        g = *t3d_reconstructor_size(c->size);
+        g = reconstructor_of(c);
         printf("%s-%s: %lld parameters, batch of %llu, %d views of %d pixels, %d Gaussians\n",
                c->model, c->size, (long long)t3d_reconstructor_params(&g, is_nerf_mae(c)),
                (unsigned long long)c->batch, T3D_GENERATOR_VIEWS, g.side,
@@ -537,6 +575,7 @@ static int train_generator(const struct conf *c, const char *dir, const cJSON *s
                            struct t3d_arena *a, struct t3d_err *err)
 {
     struct t3d_generator_train_config k = {.size = generator_of(c),
+                                           .coarse_steps = (int64_t)c->coarse_steps,
                                            .data = data_of(c),
                                            .trainer = trainer_of(c, dir),
                                            .settings = (cJSON *)stored,
@@ -574,7 +613,8 @@ static int score(double *psnr, double *ssim, const uint8_t *a, const uint8_t *b,
 static int train_reconstructor(const struct conf *c, const char *dir, const cJSON *stored,
                                struct t3d_arena *a, struct t3d_err *err)
 {
-    struct t3d_reconstructor_train_config k = {.size = *t3d_reconstructor_size(c->size),
+    struct t3d_reconstructor_train_config k = {.size = reconstructor_of(c),
+                                               .coarse_steps = (int64_t)c->coarse_steps,
                                                .hidden = is_nerf_mae(c) ? HIDDEN : 0,
                                                .data = data_of(c),
                                                .trainer = trainer_of(c, dir),

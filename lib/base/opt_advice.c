@@ -22,8 +22,6 @@ static const struct {
                      "'t3d generate' takes a checkpoint"},
     {" gpus nproc-per-node ",
      "training is one process on one device: --device cuda:0, or on the CPU with -j N threads"},
-    {" multi-stage coarse-steps fine-steps ",
-     "there is one stage of training: its length is --steps and --schedule-steps"},
     {" gradient-checkpointing deepspeed-config ",
      "use a smaller --batch-size and more --gradient-accumulation-steps; 't3d train --plan' prints "
      "the memory"},

@@ -290,31 +290,49 @@ static int begin(struct training *t, struct t3d_generator_train_result *result, 
                                 t3d_clip_tokenizer_hash(t->tokenizer), &result->pretrained, err);
 }
 
-static int train(struct training *t, struct t3d_generator_train_result *result, struct t3d_err *err)
+static int train(struct training *t, const char *settings, int64_t steps,
+                 struct t3d_generator_train_result *result, struct t3d_err *err)
 {
     static const struct t3d_trainer_ops ops = {
         .fill = fill, .describe = describe, .summarise = summarise};
     struct t3d_trainer_config c = t->c->trainer;
-    char *text = t3d_training_settings(t->c->settings, t->train, t->tokenizer);
+    double before = result->trainer.seconds;
     int r;
 
-    if (!text)
-        return t3d_err_nomem(err, "the settings");
-    c.settings = text;
+    c.settings = settings;
     c.samples = (double)t->batch * c.accumulate;
     c.stage = "train";
+    c.steps = steps;
     r = t3d_trainer_run(&c, &ops, t, t->g, t->step.loss, &result->trainer, err);
-    free(text);
-    return r == T3D_OK && !result->trainer.stop ? save(t, err) : r;
+    result->trainer.seconds += before;
+    if (r < 0 || result->trainer.stop || steps < t->c->trainer.steps)
+        return r;
+    /* a run that is beyond its coarse stage keeps the model that it has */
+    return t->size.side < t->c->size.side && result->trainer.step > steps ? r : save(t, err);
 }
 
-int t3d_generator_train(const struct t3d_generator_train_config *c,
-                        struct t3d_generator_train_result *result, struct t3d_err *err)
+static void fini(struct training *t)
+{
+    t3d_graph_free(t->g);
+    t3d_clip_tokenizer_free(t->tokenizer);
+    t3d_loader_close(t->train);
+    t3d_arena_free(&t->arena);
+    free(t->camera);
+    free(t->pixel);
+}
+
+/* Up to `steps` at a resolution; goes on where the last checkpoint is, of whichever stage.
+ * settings: NULL = those of this one. */
+static int run_stage(const struct t3d_generator_train_config *c, int side, int64_t steps,
+                     const char *settings, struct t3d_generator_train_result *result,
+                     struct t3d_err *err)
 {
     struct training t = {.c = c, .size = c->size, .batch = c->data.batch, .next = -1};
-    int r = check_reconstructor(&t, err);
+    char *own = NULL;
+    int r;
 
-    memset(result, 0, sizeof *result);
+    t.size.side = side;
+    r = side == c->size.side ? check_reconstructor(&t, err) : T3D_OK;
     if (r == T3D_OK)
         r = open_data(&t, err);
     if (r == T3D_OK)
@@ -323,21 +341,53 @@ int t3d_generator_train(const struct t3d_generator_train_config *c,
         r = lay_out(&t, err);
     if (r == T3D_OK)
         r = build(&t, err);
-    if (r == T3D_OK)
+    if (r == T3D_OK && !result->trainer.step)
         r = begin(&t, result, err);
+    if (r == T3D_OK && !settings &&
+        !(settings = own = t3d_training_settings(c->settings, t.train, t.tokenizer)))
+        r = t3d_err_nomem(err, "the settings");
     if (r == T3D_OK)
-        r = train(&t, result, err);
+        r = train(&t, settings, steps, result, err);
     if (t.train) {
         result->samples = t3d_loader_samples(t.train);
         result->groups = t3d_loader_groups(t.train);
-        result->unreadable = t3d_loader_skipped(t.train, &result->why);
+        result->unreadable += t3d_loader_skipped(t.train, &result->why);
     }
     result->params = t3d_generator_params(&t.size);
-    t3d_graph_free(t.g);
-    t3d_clip_tokenizer_free(t.tokenizer);
-    t3d_loader_close(t.train);
-    t3d_arena_free(&t.arena);
-    free(t.camera);
-    free(t.pixel);
+    free(own);
+    fini(&t);
+    return r;
+}
+
+/* What decides the result is that of the last stage; what is wrong with it is said first. */
+static int look_ahead(const struct t3d_generator_train_config *c, char **settings,
+                      struct t3d_err *err)
+{
+    struct training t = {.c = c, .size = c->size, .batch = c->data.batch};
+    int r = check_reconstructor(&t, err);
+
+    if (r == T3D_OK)
+        r = open_data(&t, err);
+    if (r == T3D_OK)
+        r = open_vocabulary(&t, err);
+    if (r == T3D_OK && !(*settings = t3d_training_settings(c->settings, t.train, t.tokenizer)))
+        r = t3d_err_nomem(err, "the settings");
+    fini(&t);
+    return r;
+}
+
+int t3d_generator_train(const struct t3d_generator_train_config *c,
+                        struct t3d_generator_train_result *result, struct t3d_err *err)
+{
+    int64_t coarse = T3D_MIN(c->coarse_steps, c->trainer.steps);
+    char *settings = NULL;
+    int r = coarse ? look_ahead(c, &settings, err) : T3D_OK;
+
+    memset(result, 0, sizeof *result);
+    if (r == T3D_OK && coarse)
+        r = run_stage(c, c->size.side / 2, coarse, settings, result, err);
+    if (r == T3D_OK && !result->trainer.stop && coarse < c->trainer.steps)
+        r = run_stage(c, c->size.side, c->trainer.steps, settings, result, err);
+    free(settings);
     return r;
 }

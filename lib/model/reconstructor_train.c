@@ -151,13 +151,13 @@ static uint8_t byte_of(t3d_real x)
     return (uint8_t)lrint(255 * fmin(fmax((double)x, 0), 1));
 }
 
-static int score_view(struct training *t, const struct t3d_batch *b, int i, int k, double *psnr,
-                      double *ssim, struct t3d_err *err)
+/* Picture k of sample i: of all that were drawn. */
+static int score_view(struct training *t, const struct t3d_batch *b, const t3d_real *drawn, int i,
+                      int k, double *psnr, double *ssim, struct t3d_err *err)
 {
     size_t n = (size_t)b->side * (size_t)b->side;
-    const t3d_real *drawn =
-        (const t3d_real *)t3d_graph_data(t->g, t->step.drawn) + 3 * n * (size_t)(i * SEEN + k);
 
+    drawn += 3 * n * (size_t)(i * SEEN + k);
     for (size_t p = 0; p < n; p++) {
         for (size_t j = 0; j < 3; j++)
             t->picture[4 * p + j] = byte_of(drawn[3 * p + j]);
@@ -180,18 +180,20 @@ static int validate(void *ctx, cJSON *line, struct t3d_err *err)
     t->psnr = t->ssim = 0;
     t3d_loader_seek(t->val, 0);
     while (done < objects && r == T3D_OK) {
+        const t3d_real *drawn = NULL;
         const struct t3d_batch *b;
 
         r = t3d_loader_next(t->val, &b, err);
         if (r == T3D_OK) {
             put_batch(t, b, 0);
             r = t3d_graph_forward(t->g, err);
+            drawn = t3d_graph_data(t->g, t->step.drawn);
         }
         for (int i = 0; r == T3D_OK && i < b->n && done < objects; i++, done++)
             for (int k = 0; k < SEEN && r == T3D_OK; k++) {
                 double psnr, ssim;
 
-                r = score_view(t, b, i, k, &psnr, &ssim, err);
+                r = score_view(t, b, drawn, i, k, &psnr, &ssim, err);
                 t->psnr += psnr / (objects * SEEN);
                 t->ssim += ssim / (objects * SEEN);
             }
@@ -294,57 +296,103 @@ static int save(struct training *t, struct t3d_err *err)
     return r == T3D_OK ? t3d_model_write_weights(dir, t->g, t->c->type, NULL, 0, err) : r;
 }
 
-static int train(struct training *t, struct t3d_reconstructor_train_result *result,
-                 struct t3d_err *err)
+static int train(struct training *t, const char *settings, int64_t steps,
+                 struct t3d_reconstructor_train_result *result, struct t3d_err *err)
 {
     static const struct t3d_trainer_ops ops = {
         .fill = fill, .validate = validate, .describe = describe, .summarise = summarise};
     struct t3d_trainer_config c = t->c->trainer;
-    char *text = t3d_training_settings(t->c->settings, t->train, NULL);
+    double before = result->trainer.seconds;
     int r;
 
-    if (!text)
-        return t3d_err_nomem(err, "the settings");
-    c.settings = text;
+    c.settings = settings;
     c.samples = (double)t->batch * c.accumulate;
     c.stage = "train";
+    c.steps = steps;
     r = t3d_trainer_run(&c, &ops, t, t->g, t->step.loss, &result->trainer, err);
-    free(text);
-    return r == T3D_OK && !result->trainer.stop ? save(t, err) : r;
+    result->trainer.seconds += before;
+    if (r < 0 || result->trainer.stop || steps < t->c->trainer.steps)
+        return r;
+    /* a run that is beyond its coarse stage keeps the model that it has */
+    return t->size.side < t->c->size.side && result->trainer.step > steps ? r : save(t, err);
+}
+
+static void fini(struct training *t)
+{
+    t3d_graph_free(t->g);
+    t3d_loader_close(t->train);
+    t3d_loader_close(t->val);
+    t3d_view_rays_free(&t->rays);
+    t3d_arena_free(&t->arena);
+    free(t->camera);
+    free(t->pixel);
+    free(t->picture);
+}
+
+/* Up to `steps` at a resolution; goes on where the last checkpoint is, of whichever stage.
+ * settings: NULL = those of this one. */
+static int run_stage(const struct t3d_reconstructor_train_config *c, int side, int64_t steps,
+                     const char *settings, struct t3d_reconstructor_train_result *result,
+                     struct t3d_err *err)
+{
+    struct training t = {
+        .c = c, .size = c->size, .batch = c->data.batch, .next = -1, .psnr = NAN, .ssim = NAN};
+    char *own = NULL;
+    int r;
+
+    t.size.side = side;
+    r = open_data(&t, err);
+    if (r == T3D_OK)
+        r = lay_out(&t, err);
+    if (r == T3D_OK)
+        r = build(&t, err);
+    if (r == T3D_OK && c->pretrained && !result->trainer.step)
+        r = t3d_pretrained_begin(c->pretrained, c->trainer.dir, t.g, NULL, &result->pretrained,
+                                 err);
+    if (r == T3D_OK && !settings &&
+        !(settings = own = t3d_training_settings(c->settings, t.train, NULL)))
+        r = t3d_err_nomem(err, "the settings");
+    if (r == T3D_OK)
+        r = train(&t, settings, steps, result, err);
+    if (t.train) {
+        result->samples = t3d_loader_samples(t.train);
+        result->groups = t3d_loader_groups(t.train);
+        result->unreadable += t3d_loader_skipped(t.train, &result->why);
+    }
+    result->params = t3d_reconstructor_params(&t.size, c->hidden > 0);
+    result->psnr = t.psnr;
+    result->ssim = t.ssim;
+    free(own);
+    fini(&t);
+    return r;
+}
+
+/* What decides the result is that of the last stage; what is wrong with it is said first. */
+static int look_ahead(const struct t3d_reconstructor_train_config *c, char **settings,
+                      struct t3d_err *err)
+{
+    struct training t = {.c = c, .size = c->size, .batch = c->data.batch};
+    int r = open_data(&t, err);
+
+    if (r == T3D_OK && !(*settings = t3d_training_settings(c->settings, t.train, NULL)))
+        r = t3d_err_nomem(err, "the settings");
+    fini(&t);
+    return r;
 }
 
 int t3d_reconstructor_train(const struct t3d_reconstructor_train_config *c,
                             struct t3d_reconstructor_train_result *result, struct t3d_err *err)
 {
-    struct training t = {
-        .c = c, .size = c->size, .batch = c->data.batch, .next = -1, .psnr = NAN, .ssim = NAN};
-    int r = open_data(&t, err);
+    int64_t coarse = T3D_MIN(c->coarse_steps, c->trainer.steps);
+    char *settings = NULL;
+    int r = coarse ? look_ahead(c, &settings, err) : T3D_OK;
 
     memset(result, 0, sizeof *result);
-    if (r == T3D_OK)
-        r = lay_out(&t, err);
-    if (r == T3D_OK)
-        r = build(&t, err);
-    if (r == T3D_OK && c->pretrained)
-        r = t3d_pretrained_begin(c->pretrained, c->trainer.dir, t.g, NULL, &result->pretrained,
-                                 err);
-    if (r == T3D_OK)
-        r = train(&t, result, err);
-    if (t.train) {
-        result->samples = t3d_loader_samples(t.train);
-        result->groups = t3d_loader_groups(t.train);
-        result->unreadable = t3d_loader_skipped(t.train, &result->why);
-    }
-    result->params = t3d_reconstructor_params(&t.size, c->hidden > 0);
-    result->psnr = t.psnr;
-    result->ssim = t.ssim;
-    t3d_graph_free(t.g);
-    t3d_loader_close(t.train);
-    t3d_loader_close(t.val);
-    t3d_view_rays_free(&t.rays);
-    t3d_arena_free(&t.arena);
-    free(t.camera);
-    free(t.pixel);
-    free(t.picture);
+    result->psnr = result->ssim = NAN;
+    if (r == T3D_OK && coarse)
+        r = run_stage(c, c->size.side / 2, coarse, settings, result, err);
+    if (r == T3D_OK && !result->trainer.stop && coarse < c->trainer.steps)
+        r = run_stage(c, c->size.side, c->trainer.steps, settings, result, err);
+    free(settings);
     return r;
 }

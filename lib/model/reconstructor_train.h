@@ -23,6 +23,7 @@ struct t3d_reconstructor_train_config {
     struct t3d_loader_config data;     /* split "train", batch, seed; the rest is set here */
     struct t3d_trainer_config trainer; /* dir; settings, samples and stage are set here */
     cJSON *settings;                   /* what else decides the result; the caller's */
+    int64_t coarse_steps;              /* first so many at half the resolution; 0 = none */
     const char *pretrained;            /* weights to begin with (model/pretrained.h), or NULL */
     t3d_picture_score *score;          /* for validation; NULL = none */
     enum t3d_tensor_type type;         /* of model.safetensors */

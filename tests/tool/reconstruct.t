@@ -1,6 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: Apache-2.0
 # t3d train --model reconstructor and nerf_mae: runs that stop and go on, and what they say of themselves.
+# tests/long/reconstruct.t has all of it.
 . "$T3D_SOURCE/tests/lib.sh"
 export OMP_WAIT_POLICY=passive # tests share the machine
 
@@ -14,7 +15,7 @@ begin() {
 	model=$1 run=$2 steps=$3
 	shift 3
 	t3d train --model "$model" --run "$run" --steps "$steps" --schedule-steps 5 --batch-size 2 --warmup-steps 2 \
-		--checkpoint-every 2 --validate-every 3 -q "$@"
+		--checkpoint-every 0 --keep-last 1 --validate-every 3 -q "$@"
 }
 sums() {
 	(cd "ws/runs/$1" && sha256sum config.json model.safetensors checkpoints/*)
@@ -23,7 +24,10 @@ lines() {
 	jq -c 'del(.samples_per_second, .loader_stall_s, .seconds, .steps_in_them, .threads)' "ws/runs/$1/log.ndjson"
 }
 
-for model in reconstructor nerf_mae; do
+models=reconstructor staged=reconstructor sizes='nano base' stops='2'
+[ -z "${T3D_ALL:-}" ] ||
+	{ models='reconstructor nerf_mae' staged='turbo3d reconstructor' sizes='nano small base large' stops='2 3 4'; }
+for model in $models; do
 	expect_status 0 "a run of $model" begin $model whole-$model 5 -j 2
 	begin $model parts-$model 3 -j 1
 	rm ws/runs/parts-$model/model.safetensors
@@ -37,6 +41,7 @@ for model in reconstructor nerf_mae; do
 	is "$(jq -s -c '.[-1] | [.parameters > 2000000, .val_psnr > 3, .val_ssim != null]' \
 		"ws/runs/whole-$model/log.ndjson")" '[true,true,true]' 'and in its summary'
 done
+[ -n "${T3D_ALL:-}" ] || begin nerf_mae whole-nerf_mae 2
 like "$(t3d train --model reconstructor --run parts-reconstructor --steps 6 2>&1)" 'PSNR [0-9.]+ dB, SSIM' 'and are told'
 [ "$(sums whole-nerf_mae | grep model)" != "$(sums whole-reconstructor | grep model)" ]
 ok $? 'hidden patches make a difference'
@@ -67,7 +72,7 @@ expect_status 1 'other weights than config.json names' t3d generate 'a cube' --c
 like "$err" 'not the one that config.json names' 'are refused'
 expect_status 2 'a reconstructor for Gaussians' t3d train --model turbo3d --reconstructor ws/runs/whole-reconstructor
 expect_status 2 'a head of another model' t3d train --model clip --head image
-for size in nano small base large; do
+for size in $sizes; do
 	expect_status 0 "a plan of turbo3d $size" t3d train --model turbo3d --size $size --plan --batch-size 2
 	case $size in
 	nano | small) like "$out" '[0-9]+ Gaussians' 'makes Gaussians' ;;
@@ -117,7 +122,37 @@ expect_status 1 'a file that is not there' begin reconstructor no 1 --pretrained
 expect_status 2 'a model of another kind' begin reconstructor no 1 --pretrained clip-nano
 like "$err" 'another model or size' 'does not fit'
 
-for size in nano small base large; do
+# --- two resolutions in one run ---------------------------------------------------------------------------------
+t3d render --resolution 64 2>/dev/null
+# stages MODEL RUN STEPS OPTION...
+stages() {
+	model=$1 run=$2 steps=$3
+	shift 3
+	t3d train --model "$model" --run "$run" --steps "$steps" --batch-size 2 --validate-every 0 --checkpoint-every 0 --keep-last 1 \
+		--multi-stage --coarse-steps 3 --fine-steps 2 -q "$@"
+}
+for model in $staged; do
+	expect_status 0 "$model in two stages" stages $model both-$model 5 -j 2
+	is "$(jq .resolution ws/runs/both-$model/config.json)" 64 'ends at the fine one'
+	is "$(jq -s -c 'map(select(.loss).step)' ws/runs/both-$model/log.ndjson)" '[1,2,3,4,5]' 'every step is in the log once'
+	for steps in $stops 5; do
+		stages $model each-$model $steps -j 1
+	done
+	is "$(sums each-$model)" "$(sums both-$model)" 'step by step, across the border, it is the same'
+	is "$(lines each-$model | grep -v parameters)" "$(lines both-$model | grep -v parameters)" 'and so is the log'
+	stages $model each-$model 2
+	is "$(sums each-$model)" "$(sums both-$model)" 'a shorter run changes nothing'
+done
+[ -z "${T3D_ALL:-}" ] ||
+	expect_status 0 'an object of the fine one' t3d generate 'a cube' --checkpoint ws/runs/both-turbo3d -o x.ply
+expect_status 2 'two stages of a run of one' begin reconstructor seen 5 --multi-stage
+expect_status 2 'another border' stages reconstructor both-reconstructor 5 --coarse-steps 2
+like "$err" 'begun with another --coarse-steps' 'is refused'
+expect_status 2 'a schedule of its own' t3d train --model turbo3d --multi-stage --schedule-steps 9 --plan
+expect_status 0 'a plan' t3d train --model turbo3d --multi-stage --plan
+like "$out" '4 views of 64 pixels' 'is that of the fine stage'
+
+for size in $sizes; do
 	expect_status 0 "a plan of $size" t3d train --model reconstructor --size $size --plan --batch-size 2
 	like "$out" '4 views of [0-9]+ pixels, [0-9]+ Gaussians' 'counts its Gaussians'
 done
