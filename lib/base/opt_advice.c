@@ -10,12 +10,14 @@ static const struct {
     const char *names; /* between spaces */
     const char *advice;
 } table[] = {
-    {" subset ", "choose the objects in the list given to 't3d fetch urls'"},
+    {" subset ",
+     "'t3d fetch objaverse-xl' has --count, --uids, --licenses, --sources and --formats"},
     {" filter-quality ", "that is a stage of its own, 't3d filter'"},
     {" render-multiview ", "that is a stage of its own, 't3d render'"},
     {" extract-embeddings ", "that is a stage of its own, 't3d embed'"},
     {" create-splits ", "that is a stage of its own, 't3d splits'"},
-    {" captions use-cap3d ", "captions come with the objects: 't3d fetch local --captions FILE'"},
+    {" use-cap3d ", "captions come by 't3d fetch cap3d'"},
+    {" captions ", "captions come with the objects: 't3d fetch local --captions FILE'"},
     {" dataset ", "the objects are those of the workspace, -C DIR"},
     {" stage ", "there is one command a stage: 't3d help' lists them"},
     {" checkpoint ", "a run of 't3d train' goes on by the same command (--run NAME); "

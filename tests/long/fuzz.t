@@ -17,6 +17,10 @@ tokens=$T3D_SOURCE/tests/ref/tokens
 { printf '\002'; cat "$tokens/clip/vocab.json"; printf '\377'; cat "$tokens/clip/merges.txt"; } >"$seeds/tokenizer.2"
 { printf '\003'; cat "$tokens/unigram_bytes/tokenizer.json"; } >"$seeds/tokenizer.3"
 { printf '\004'; head -c 20000 "$tokens/unigram/spiece.model"; } >"$seeds/tokenizer.4"
+cp "$T3D_SOURCE"/tests/ref/parquet/*.parquet "$seeds"
+printf '{"url":"http://a/b.glb","size":3,"captions":["x"]}\n{"uid":1}\nno\n' >"$seeds/list.ndjson"
+printf 'url\tsha256\tuid\nhttp://a/b.glb\t12\tx\n' >"$seeds/list.tsv"
+printf '{"a":{"license":"by","archives":{"glb":{"size":7}}},"b":"glbs/0/x.glb"}' >"$seeds/members.json"
 cp "$tokens/clip/cases_open_clip.ndjson" "$seeds/texts"
 cd "$T3D_SOURCE" || exit 1
 expect_status 0 'build' make -s -j2 CC=clang-14 config=fuzz fuzzers
