@@ -25,6 +25,15 @@ static const struct t3d_opt opts[] = {
      "measure the noise floor of emd as well, which takes as long again"},
     {0, "resolution", T3D_OPT_U64, offsetof(struct evaluate_conf, resolution), "R", "512", NULL,
      "size of the 20 views of meshes that psnr and ssim compare"},
+    {0, "captions", T3D_OPT_STRING, offsetof(struct evaluate_conf, captions), "FILE", NULL, NULL,
+     "captions of the items, by their names: CSV, JSON or NDJSON; the first of each is its prompt"},
+    {0, "clip", T3D_OPT_STRING, offsetof(struct evaluate_conf, clip), "NAME", "clip-nano", NULL,
+     "the CLIP of clip-score and the like: a model's name or folder; it is part of their names"},
+    {0, "pool", T3D_OPT_STRING, offsetof(struct evaluate_conf, pool), "FILE", NULL, NULL,
+     "texts among which r-precision looks for the caption, besides the captions of all items"},
+    {0, "lpips", T3D_OPT_STRING, offsetof(struct evaluate_conf, lpips), "DIR", NULL, NULL,
+     "weights of VGG-16, AlexNet or SqueezeNet with LPIPS's heads, in place of lpips-vgg and "
+     "the like among the models"},
     {0, "compare", T3D_OPT_FILES, offsetof(struct evaluate_conf, compare), "A.json B.json", NULL,
      NULL, "two reports: paired differences of B against A, in place of an evaluation"},
     {'o', "output", T3D_OPT_STRING, offsetof(struct evaluate_conf, output), "FILE", NULL, NULL,
@@ -73,8 +82,10 @@ static int setup(struct evaluate_run *x, struct t3d_err *err)
 
 static int evaluate(struct evaluate_run *x, struct t3d_err *err)
 {
-    int r = evaluate_begin(x, err);
+    int r = evaluate_networks(x, err);
 
+    if (r == T3D_OK)
+        r = evaluate_begin(x, err);
     if (r == T3D_OK)
         r = evaluate_items(x, err);
     return r == T3D_OK ? evaluate_finish(x, err) : r;
@@ -98,6 +109,7 @@ static int run(void *conf, struct t3d_err *err)
             r = evaluate(&x, err);
     }
     t3d_report_free(x.report);
+    evaluate_networks_free(&x);
     cJSON_Delete(x.before);
     t3d_arena_free(&x.arena);
     t3d_importer_close(importer);
@@ -132,6 +144,9 @@ static const struct t3d_tool tool = {
         "with the reason, and a summary: mean, 95 % interval (bootstrap over items), n, failed, "
         "the noise floor of a perfect prediction where it is known, and the target of that one "
         "name that has one. With failed items the exit status is 3.\n\n"
+        "lpips, clip-score, r-precision and view-consistency:opposite need networks: what `t3d "
+        "fetch weights` puts into the workspace's models, and clip-nano, which is there. A "
+        "metric whose weights or captions are missing is n/a and says what gets them.\n\n"
         "The same command again takes from the report what is there of unchanged files and "
         "settings; --redo measures anew.\n\n"
         "--compare tests two reports over the items that both have: difference, interval, "

@@ -11,12 +11,15 @@
 #include "base/tool.h"
 #include "geom/import.h"
 #include "metric/match.h"
+#include "metric/networks.h"
 #include "metric/pair.h"
 #include "metric/report.h"
+#include "store/text_list.h"
 
 struct evaluate_conf {
     struct t3d_common common;
     const char *pred, *ref, *normalize, *output;
+    const char *captions, *pool, *clip, *lpips;
     struct t3d_list metrics, compare;
     int emd_floor;
     uint64_t points, emd_points, resolution;
@@ -29,14 +32,27 @@ struct evaluate_run {
     int threads;                   /* workers */
     struct t3d_pair_options options;
     struct t3d_matches matches;
+    struct t3d_networks *networks;
+    t3d_metric_reasons reason; /* of metrics that were asked for and cannot be had */
+    struct t3d_captions *captions;
+    struct t3d_text_list pool;
+    const char **caption; /* of each match; NULL = has none */
     struct t3d_report *report;
     struct t3d_progress *progress;
     cJSON *before; /* items of an earlier run by key */
     struct t3d_arena arena;
-    char params[65]; /* hash of what the results depend on beside the files */
-    size_t next, warned, reused;
+    char params[65];                   /* hash of what the results depend on beside the files */
+    size_t next, room, warned, reused; /* room: items that the wave may still have */
+    struct evaluate_item **held;       /* of the wave, measured but for the networks */
+    size_t n_held;
     double written_s, write_cost_s;
 };
+
+/* --- evaluate_networks.c --- */
+
+/* Captions and networks that the metrics need; those that cannot be had leave the choice. */
+int evaluate_networks(struct evaluate_run *x, struct t3d_err *err) T3D_MUST_CHECK;
+void evaluate_networks_free(struct evaluate_run *x);
 
 /* --- evaluate_items.c --- */
 

@@ -12,19 +12,25 @@
 #include "metric/file_hash.h"
 #include "metric/views.h"
 
-enum { MAX_WARNINGS = 10 };
+enum { MAX_WARNINGS = 10, WAVE_BYTES = 512 << 20 /* of pictures that wait for the networks */ };
 
-struct item {
+struct evaluate_item {
     const struct t3d_match *match;
     char key[65];
     cJSON *json;
     struct t3d_err err;
     int reused;
     struct t3d_pair_result result;
+    struct t3d_pictures pictures; /* for the networks */
 };
 
+static const char *caption_of(const struct evaluate_run *x, const struct evaluate_item *item)
+{
+    return x->caption[item->match - x->matches.match];
+}
+
 /* What the item's result is a function of. */
-static int make_key(const struct evaluate_run *x, struct item *item, int thread,
+static int make_key(const struct evaluate_run *x, struct evaluate_item *item, int thread,
                     struct t3d_err *err)
 {
     char pred[65], ref[65];
@@ -41,17 +47,20 @@ static int make_key(const struct evaluate_run *x, struct item *item, int thread,
     t3d_sha256_add_str(h, item->match->uid);
     t3d_sha256_add_str(h, pred);
     t3d_sha256_add_str(h, ref);
+    t3d_sha256_add_str(h, caption_of(x, item) ? caption_of(x, item) : "");
     t3d_sha256_end(h, item->key);
     return T3D_OK;
 }
 
 /* --- one pair --- */
 
-static int measure_shapes(const struct evaluate_run *x, struct item *item, int thread,
+static int measure_shapes(const struct evaluate_run *x, struct evaluate_item *item, int thread,
                           struct t3d_err *err)
 {
-    int draws = t3d_metrics_need(&x->options.choice, T3D_METRIC_PICTURE);
-    unsigned flags = draws ? T3D_READ_PIXELS : T3D_READ_HEADERS;
+    const struct t3d_metric_choice *c = &x->options.choice;
+    int keeps = t3d_networks_need(c), draws = keeps || t3d_metrics_need(c, T3D_METRIC_PICTURE);
+    int captions = t3d_metrics_need(c, T3D_METRIC_CAPTION);
+    unsigned flags = draws || captions ? T3D_READ_PIXELS : T3D_READ_HEADERS;
     struct t3d_shape pred, ref;
     int r = t3d_shape_open(&ref, x->importer, thread, item->match->ref, flags, err);
 
@@ -64,13 +73,17 @@ static int measure_shapes(const struct evaluate_run *x, struct item *item, int t
     }
     r = t3d_pair_shapes(&item->result, &x->options, item->match->uid, &pred, &ref, err);
     if (r == T3D_OK && draws)
-        r = t3d_pair_views(&item->result, &x->options, &pred, &ref, err);
+        r = t3d_pair_views(&item->result, &x->options, &pred, &ref, keeps ? &item->pictures : NULL,
+                           err);
+    if (r == T3D_OK && captions && !pred.is_cloud)
+        r = t3d_networks_caption(x->networks, &item->result, c, &pred.scene, NULL,
+                                 (size_t)(item->match - x->matches.match), err);
     t3d_shape_close(&pred);
     t3d_shape_close(&ref);
     return r;
 }
 
-static int measure_item(const struct evaluate_run *x, struct item *item, int thread,
+static int measure_item(const struct evaluate_run *x, struct evaluate_item *item, int thread,
                         struct t3d_err *err)
 {
     const struct t3d_match *m = item->match;
@@ -93,13 +106,15 @@ static int measure_item(const struct evaluate_run *x, struct item *item, int thr
         item->reused = 1;
         return item->json ? T3D_OK : t3d_err_nomem(err, m->uid);
     }
-    return x->matches.pictures ? t3d_pair_pictures(&item->result, &x->options, m->pred, m->ref, err)
-                               : measure_shapes(x, item, thread, err);
+    if (!x->matches.pictures)
+        return measure_shapes(x, item, thread, err);
+    return t3d_pair_pictures(&item->result, &x->options, m->pred, m->ref,
+                             t3d_networks_need(&x->options.choice) ? &item->pictures : NULL, err);
 }
 
 static void work(void *ctx, int thread, void *p)
 {
-    struct item *item = p;
+    struct evaluate_item *item = p;
 
     if (measure_item(ctx, item, thread, &item->err) == T3D_OK)
         item->err.code = T3D_OK;
@@ -107,7 +122,7 @@ static void work(void *ctx, int thread, void *p)
 
 /* --- rows --- */
 
-static cJSON *row_of(const struct item *item)
+static cJSON *row_of(const struct evaluate_item *item)
 {
     int missing = !item->match->pred || !item->match->ref, ok = item->err.code == T3D_OK;
     cJSON *o = cJSON_CreateObject(), *result, *part;
@@ -161,17 +176,18 @@ static int write_now_and_then(struct evaluate_run *x, struct t3d_err *err)
 
 static void drop(void *ctx, void *p)
 {
-    struct item *item = p;
+    struct evaluate_item *item = p;
 
     (void)ctx;
     cJSON_Delete(item->json);
+    t3d_pictures_free(&item->pictures);
     free(item);
 }
 
 static int emit(void *ctx, void *p, struct t3d_err *err)
 {
     struct evaluate_run *x = ctx;
-    struct item *item = p;
+    struct evaluate_item *item = p;
     int r = item->err.code, bad;
 
     if (r != T3D_OK && r != T3D_SKIP) { /* not this item's fault */
@@ -190,6 +206,7 @@ static int emit(void *ctx, void *p, struct t3d_err *err)
     t3d_progress_add(x->progress, bad ? 2 : 0);
     know_metrics(x, item->json);
     r = t3d_report_add(x->report, item->json, err);
+    t3d_pictures_free(&item->pictures);
     free(item);
     return r == T3D_OK ? write_now_and_then(x, err) : r;
 }
@@ -198,19 +215,84 @@ static int next(void *ctx, void **p, struct t3d_err *err)
 {
     struct evaluate_run *x = ctx;
     const struct t3d_common *c = &x->conf->common;
-    struct item *item;
+    struct evaluate_item *item;
 
     while (x->next < x->matches.n && c->shard_count > 1 &&
            t3d_hash64(x->matches.match[x->next].uid) % c->shard_count != c->shard_index)
         x->next++;
-    if (x->next == x->matches.n || t3d_stop_requested())
+    if (x->next == x->matches.n || x->room == 0 || t3d_stop_requested())
         return T3D_END;
+    x->room--;
     item = calloc(1, sizeof *item);
     if (!item)
         return t3d_err_nomem(err, "an item");
     item->match = &x->matches.match[x->next++];
     *p = item;
     return T3D_OK;
+}
+
+/* --- waves ---
+ *
+ * Items are measured side by side, one a thread, but for what needs networks, which take one item
+ * at a time with all threads: a wave of items is measured, then goes through the networks. */
+
+static int hold(void *ctx, void *p, struct t3d_err *err)
+{
+    struct evaluate_run *x = ctx;
+
+    (void)err;
+    x->held[x->n_held++] = p;
+    return T3D_OK;
+}
+
+static void ask_networks(struct evaluate_run *x, struct evaluate_item *item)
+{
+    char what[48] = "";
+    int r;
+
+    if (item->err.code != T3D_OK || item->json)
+        return;
+    if (!x->matches.pictures)
+        snprintf(what, sizeof what, T3D_VIEW_SET "-%u", x->options.resolution);
+    r = t3d_networks_measure(x->networks, &item->result, &x->options.choice, &item->pictures,
+                             (size_t)(item->match - x->matches.match), what, &item->err);
+    if (r == T3D_OK)
+        item->err.code = T3D_OK;
+}
+
+/* T3D_END behind the last wave. */
+static int run_wave(struct evaluate_run *x, struct t3d_err *err)
+{
+    static const struct t3d_pipe_ops ops = {.next = next, .work = work, .emit = hold, .drop = drop};
+    int r;
+
+    x->n_held = 0;
+    r = t3d_pipe_run(&ops, x, x->threads, 0, err);
+    for (size_t i = 0; i < x->n_held; i++) {
+        if (r < 0 || t3d_stop_requested()) {
+            drop(x, x->held[i]);
+            continue;
+        }
+        ask_networks(x, x->held[i]);
+        r = emit(x, x->held[i], err);
+    }
+    return r == T3D_OK && x->n_held == 0 ? T3D_END : r;
+}
+
+static int run_waves(struct evaluate_run *x, struct t3d_err *err)
+{
+    size_t bytes = 2 * 20 * 4 * (size_t)x->options.resolution * x->options.resolution;
+    size_t wave = T3D_MAX(WAVE_BYTES / bytes, (size_t)x->threads);
+    int r = T3D_OK;
+
+    x->held = t3d_alloc(&x->arena, wave, sizeof *x->held);
+    if (!x->held)
+        return t3d_err_nomem(err, "the items");
+    while (r == T3D_OK && !t3d_stop_requested()) {
+        x->room = wave;
+        r = run_wave(x, err);
+    }
+    return r == T3D_END ? T3D_OK : r;
 }
 
 int evaluate_items(struct evaluate_run *x, struct t3d_err *err)
@@ -220,7 +302,11 @@ int evaluate_items(struct evaluate_run *x, struct t3d_err *err)
 
     x->progress = t3d_progress_new(x->conf->common.progress, "evaluate", "items", x->matches.n);
     x->written_s = t3d_clock_s();
-    r = t3d_pipe_run(&ops, x, x->threads, 0, err);
+    x->room = SIZE_MAX;
+    if (t3d_networks_need(&x->options.choice))
+        r = run_waves(x, err);
+    else
+        r = t3d_pipe_run(&ops, x, x->threads, 0, err);
     t3d_progress_free(x->progress);
     return r;
 }

@@ -11,7 +11,7 @@
 #include "evaluate/evaluate.h"
 #include "metric/file_hash.h"
 
-enum { FORMAT_VERSION = 1 };
+enum { FORMAT_VERSION = 2 };
 
 /* Everything but the files on which values depend, as text of sorted JSON, hashed; the same goes
  * into the report. */
@@ -32,6 +32,7 @@ static int set_params(struct evaluate_run *x, struct t3d_err *err)
     t3d_json_set_num(s, "emd_points", (double)x->conf->emd_points);
     t3d_json_set_bool(s, "emd_floor", x->conf->emd_floor);
     t3d_json_set_num(s, "resolution", (double)x->conf->resolution);
+    t3d_networks_describe(x->networks, s);
     t3d_json_set_num(s, "format", FORMAT_VERSION);
     t3d_json_set_num(s, "seed", (double)x->conf->common.seed);
     text = t3d_json_text(s, 1);
@@ -72,6 +73,32 @@ static int read_before(struct evaluate_run *x, struct t3d_err *err)
     return T3D_OK;
 }
 
+/* What was asked for and cannot be had; and the one CLIP score that has a target. */
+static void add_absent(struct evaluate_run *x)
+{
+    static const char target_clip[] = "clip-vit-b32";
+    const char *clip = t3d_networks_clip(x->networks);
+    char id[T3D_METRIC_ID_SIZE];
+
+    for (int i = 0; i < t3d_n_metrics; i++) {
+        const struct t3d_metric *m = &t3d_metrics[i];
+        if (!x->reason[i][0])
+            continue;
+        snprintf(id, sizeof id, "%s:%s", m->family, m->dialect);
+        t3d_report_absent(x->report, id, m->target_text, x->reason[i]);
+    }
+    for (int i = 0; i < t3d_n_metrics && clip; i++) {
+        const struct t3d_metric *m = &t3d_metrics[i];
+        if (!x->options.choice.on[i] || m->kind != T3D_METRIC_CLIP || isnan(m->target) ||
+            strcmp(clip, target_clip) == 0)
+            continue;
+        snprintf(id, sizeof id, "%s:%s:%s", m->family, m->dialect, target_clip);
+        t3d_report_absent(x->report, id, m->target_text,
+                          "the target is for this model: t3d fetch weights clip-vit-b32, then "
+                          "--clip clip-vit-b32");
+    }
+}
+
 int evaluate_begin(struct evaluate_run *x, struct t3d_err *err)
 {
     int r = t3d_report_new(&x->report, "evaluate", x->command_line, x->conf->common.seed, err);
@@ -80,10 +107,8 @@ int evaluate_begin(struct evaluate_run *x, struct t3d_err *err)
         r = set_params(x, err);
     if (r == T3D_OK)
         r = read_before(x, err);
-    for (int i = 0; r == T3D_OK && i < t3d_n_metrics_absent; i++)
-        if (x->options.choice.absent[i])
-            t3d_report_absent(x->report, t3d_metrics_absent[i].id,
-                              t3d_metrics_absent[i].target_text, t3d_metrics_absent[i].reason);
+    if (r == T3D_OK)
+        add_absent(x);
     return r;
 }
 

@@ -35,4 +35,8 @@ const uint32_t *t3d_nearest_order(const struct t3d_nearest *t);
 void t3d_nearest_between(const struct t3d_nearest *from, const struct t3d_nearest *to,
                          float *distance, uint32_t *index, int threads);
 
+/* The same with |dx| + |dy| + |dz| in place of the Euclidean distance. */
+void t3d_nearest_manhattan(const struct t3d_nearest *from, const struct t3d_nearest *to,
+                           float *distance, int threads);
+
 #endif

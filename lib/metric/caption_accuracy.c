@@ -38,22 +38,14 @@ static void over_white(const uint8_t *rgba, size_t n, uint8_t *rgb)
         }
 }
 
-static int paint(struct t3d_caption_pool *p, struct t3d_painter *painter, uint32_t id,
-                 struct t3d_arena *a, struct t3d_err *err)
+static int paint_scene(const struct t3d_caption_pool *p, struct t3d_painter *painter,
+                       const struct t3d_scene *scene, uint8_t *picture, struct t3d_arena *a,
+                       struct t3d_err *err)
 {
     size_t n = (size_t)p->side * (size_t)p->side;
-    struct t3d_primitive_object o;
-    struct t3d_scene scene;
     struct t3d_views views;
-    int r = t3d_primitives_core(&o, id, a, err);
+    int r = t3d_paint_views(painter, scene, &p->set, t3d_light_find("studio"), a, &views, err);
 
-    if (r == T3D_OK) {
-        struct t3d_source source = {.data = o.glb, .size = o.glb_size, .name = "scene.glb"};
-
-        r = t3d_read_scene(&scene, a, &source, T3D_READ_PIXELS, err);
-    }
-    if (r == T3D_OK)
-        r = t3d_paint_views(painter, &scene, &p->set, t3d_light_find("studio"), a, &views, err);
     for (size_t v = 0; v < p->set.n && r == T3D_OK; v++) {
         const struct t3d_png *png = &views.picture[v].png[0];
         struct t3d_image_info info;
@@ -61,8 +53,37 @@ static int paint(struct t3d_caption_pool *p, struct t3d_painter *painter, uint32
 
         r = t3d_image_decode(&info, &rgba, a, png->data, png->size, err);
         if (r == T3D_OK)
-            over_white(rgba, n, p->picture + id * p->bytes + v * n * 3);
+            over_white(rgba, n, picture + v * n * 3);
     }
+    return r;
+}
+
+static int paint(struct t3d_caption_pool *p, struct t3d_painter *painter, uint32_t id,
+                 struct t3d_arena *a, struct t3d_err *err)
+{
+    struct t3d_primitive_object o;
+    struct t3d_scene scene;
+    int r = t3d_primitives_core(&o, id, a, err);
+
+    if (r == T3D_OK) {
+        struct t3d_source source = {.data = o.glb, .size = o.glb_size, .name = "scene.glb"};
+
+        r = t3d_read_scene(&scene, a, &source, T3D_READ_PIXELS, err);
+    }
+    return r == T3D_OK ? paint_scene(p, painter, &scene, p->picture + id * p->bytes, a, err) : r;
+}
+
+int t3d_caption_pool_paint(const struct t3d_caption_pool *p, const struct t3d_scene *scene,
+                           uint8_t *picture, struct t3d_err *err)
+{
+    struct t3d_painter *painter = NULL;
+    struct t3d_arena a = {0};
+    int r = t3d_painter_new(&painter, (uint32_t)p->side, T3D_PASS_COLOR, err);
+
+    if (r == T3D_OK)
+        r = paint_scene(p, painter, scene, picture, &a, err);
+    t3d_painter_free(painter);
+    t3d_arena_free(&a);
     return r;
 }
 

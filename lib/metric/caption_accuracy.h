@@ -17,6 +17,7 @@
 
 #include "base/err.h"
 #include "geom/gaussians.h"
+#include "geom/scene.h"
 
 /* --- the candidates -------------------------------------------------------------------------- */
 
@@ -35,6 +36,9 @@ uint32_t t3d_caption_pool_nearest(const struct t3d_caption_pool *p, const uint8_
 /* The pictures of an object made of Gaussians. */
 int t3d_caption_pool_draw(const struct t3d_caption_pool *p, const struct t3d_gaussians *g,
                           uint8_t *picture, struct t3d_err *err) T3D_MUST_CHECK;
+/* Those of a mesh, normalised as the candidates are; read with T3D_READ_PIXELS. */
+int t3d_caption_pool_paint(const struct t3d_caption_pool *p, const struct t3d_scene *scene,
+                           uint8_t *picture, struct t3d_err *err) T3D_MUST_CHECK;
 
 /* --- counting -------------------------------------------------------------------------------- */
 

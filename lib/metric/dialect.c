@@ -6,6 +6,7 @@
 #include "base/opt.h"
 #include "metric/distance.h"
 #include "metric/picture.h"
+#include "net/lpips.h"
 
 #define PI 3.14159265358979323846
 
@@ -35,6 +36,8 @@ enum what {
     OTHER
 };
 
+#define T3D_TARGET_CLIP ":clip-vit-b32" /* the model for which the target was set */
+
 #define POINTS(family, name, better, on, what)                                                     \
     {                                                                                              \
         family, name, T3D_METRIC_POINTS, better, on, NAN, NULL, what                               \
@@ -49,6 +52,15 @@ enum what {
         family, name, T3D_METRIC_PICTURE, T3D_HIGHER, on, target, text, what                       \
     }
 
+#define LPIPS(name, on, what)                                                                      \
+    {                                                                                              \
+        "lpips", name, T3D_METRIC_LPIPS, T3D_LOWER, on, NAN, NULL, what                            \
+    }
+#define VIEWS(family, name, kind, better, on, what)                                                \
+    {                                                                                              \
+        family, name, kind, better, on, NAN, NULL, what                                            \
+    }
+
 const struct t3d_metric t3d_metrics[] = {
     POINTS("chamfer", "cd-l1", T3D_LOWER, 1, CD_L1),
     {"chamfer", "cd-sq-sum", T3D_METRIC_POINTS, T3D_LOWER, 1, .002, "< 0.002", CD_SQ_SUM},
@@ -59,6 +71,7 @@ const struct t3d_metric t3d_metrics[] = {
     POINTS("chamfer", "pcn-l2-x1e3", T3D_LOWER, 0, CD_SQ_SUM_X1E3),
     POINTS("chamfer", "accuracy", T3D_LOWER, 1, ACCURACY),
     POINTS("chamfer", "completeness", T3D_LOWER, 1, COMPLETENESS),
+    {"chamfer", "cd-true-l1", T3D_METRIC_MANHATTAN, T3D_LOWER, 0, NAN, NULL, OTHER},
     SURFACE("chamfer", "surface-l1", T3D_LOWER, 1, CD_L1),
     SURFACE("chamfer", "surface-sum", T3D_LOWER, 0, CD_SUM),
     SURFACE("chamfer", "surface-sq-sum", T3D_LOWER, 0, CD_SQ_SUM),
@@ -82,30 +95,44 @@ const struct t3d_metric t3d_metrics[] = {
     {"emd-sq", "exact", T3D_METRIC_EMD, T3D_LOWER, 1, .005, "< 0.005", T3D_EMD_SQUARED},
     PICTURE("psnr", "white", 1, 25, "> 25", T3D_PSNR_WHITE),
     PICTURE("psnr", "mask", 1, NAN, NULL, T3D_PSNR_MASK),
+    PICTURE("psnr", "bbox", 0, NAN, NULL, T3D_PSNR_BBOX),
     PICTURE("psnr", "black", 0, NAN, NULL, T3D_PSNR_BLACK),
     PICTURE("psnr", "linear", 0, NAN, NULL, T3D_PSNR_LINEAR),
     PICTURE("ssim", "gauss11", 1, .85, "> 0.85", T3D_SSIM_ROW + T3D_SSIM_GAUSS11),
     PICTURE("ssim", "skimage", 0, NAN, NULL, T3D_SSIM_ROW + T3D_SSIM_SKIMAGE),
     PICTURE("ssim", "torchmetrics", 0, NAN, NULL, T3D_SSIM_ROW + T3D_SSIM_TORCHMETRICS),
     PICTURE("ssim", "luma", 0, NAN, NULL, T3D_SSIM_ROW + T3D_SSIM_LUMA),
+    PICTURE("ssim", "black", 0, NAN, NULL, T3D_SSIM_ROW + T3D_SSIM_BLACK),
+    PICTURE("ssim", "mask", 0, NAN, NULL, T3D_SSIM_ROW + T3D_SSIM_MASK),
     {"iou", "grid128", T3D_METRIC_VOLUME, T3D_HIGHER, 1, NAN, NULL, OTHER},
+    {"lpips", "vgg", T3D_METRIC_LPIPS, T3D_LOWER, 1, .10, "< 0.10", T3D_LPIPS_VGG},
+    LPIPS("alex", 1, T3D_LPIPS_ALEX),
+    LPIPS("squeeze", 0, T3D_LPIPS_SQUEEZE),
+    LPIPS("vgg-black", 0, T3D_LPIPS_VGG + T3D_LPIPS_OVER_BLACK),
+    LPIPS("alex-black", 0, T3D_LPIPS_ALEX + T3D_LPIPS_OVER_BLACK),
+    LPIPS("vgg-torchmetrics", 0, T3D_LPIPS_VGG + T3D_LPIPS_OTHER_EPS),
+    LPIPS("alex-torchmetrics", 0, T3D_LPIPS_ALEX + T3D_LPIPS_OTHER_EPS),
+    {"clip-score", "raw", T3D_METRIC_CLIP, T3D_HIGHER, 1, .30, "> 0.30", T3D_CLIP_RAW},
+    VIEWS("clip-score", "x100", T3D_METRIC_CLIP, T3D_HIGHER, 0, T3D_CLIP_X100),
+    VIEWS("clip-score", "hessel", T3D_METRIC_CLIP, T3D_HIGHER, 0, T3D_CLIP_HESSEL),
+    VIEWS("clip-score", "torchmetrics", T3D_METRIC_CLIP, T3D_HIGHER, 0, T3D_CLIP_TORCHMETRICS),
+    VIEWS("clip-score", "best-view", T3D_METRIC_CLIP, T3D_HIGHER, 0, T3D_CLIP_BEST),
+    VIEWS("r-precision", "r1", T3D_METRIC_RANK, T3D_HIGHER, 1, 1),
+    VIEWS("r-precision", "r5", T3D_METRIC_RANK, T3D_HIGHER, 0, 5),
+    VIEWS("r-precision", "r10", T3D_METRIC_RANK, T3D_HIGHER, 0, 10),
+    {"view-consistency", "warp-l1", T3D_METRIC_WARP, T3D_HIGHER, 1, .90, "> 0.90", 0},
+    VIEWS("view-consistency", "opposite", T3D_METRIC_OPPOSITE, T3D_LOWER, 1, T3D_OPPOSITE),
+    VIEWS("view-consistency", "opposite-excess", T3D_METRIC_OPPOSITE, T3D_LOWER, 1,
+          T3D_OPPOSITE_EXCESS),
+    VIEWS("caption-accuracy", "core930", T3D_METRIC_CAPTION, T3D_HIGHER, 1, T3D_CAPTION_WHOLE),
+    VIEWS("caption-accuracy", "core930-colors", T3D_METRIC_CAPTION, T3D_HIGHER, 1,
+          T3D_CAPTION_COLORS),
+    VIEWS("caption-accuracy", "core930-shapes", T3D_METRIC_CAPTION, T3D_HIGHER, 1,
+          T3D_CAPTION_SHAPES),
+    {"cost", "seconds", T3D_METRIC_COST, T3D_LOWER, 1, NAN, NULL, OTHER},
 };
 const int t3d_n_metrics = T3D_COUNT(t3d_metrics);
 _Static_assert(T3D_COUNT(t3d_metrics) <= T3D_METRICS_MAX, "raise T3D_METRICS_MAX");
-
-#define NEEDS_MODEL "needs a checkpoint: t3d evaluate --checkpoint FILE"
-
-const struct t3d_metric_absent t3d_metrics_absent[] = {
-    {"lpips", "lpips:vgg", "< 0.10", "needs the weights of VGG-16: t3d fetch weights lpips-vgg"},
-    {"clip-score", "clip-score:vit-b-32:raw", "> 0.30",
-     "needs captions and the weights of CLIP: t3d fetch weights clip-vit-b-32"},
-    {"r-precision", "r-precision", NULL,
-     "needs captions and the weights of CLIP: t3d fetch weights clip-vit-b-32"},
-    {"view-consistency", "view-consistency:warp-l1:ring16", "> 0.90", NEEDS_MODEL},
-    {"caption-accuracy", "caption-accuracy", NULL, NEEDS_MODEL},
-    {"cost", "cost", NULL, NEEDS_MODEL},
-};
-const int t3d_n_metrics_absent = T3D_COUNT(t3d_metrics_absent);
 
 /* --- choosing --- */
 
@@ -129,10 +156,6 @@ static int choose_word(struct t3d_metric_choice *c, const char *word)
         c->on[i] |= m->by_default || !bare;
         found = 1;
     }
-    for (int i = 0; i < t3d_n_metrics_absent; i++)
-        if (all || matches(word, t3d_metrics_absent[i].family, NULL) ||
-            strcmp(word, t3d_metrics_absent[i].id) == 0)
-            c->absent[i] = (unsigned char)(found = 1);
     return found;
 }
 
@@ -142,10 +165,9 @@ static void list_families(char *out, size_t size)
     size_t n = 0;
 
     out[0] = 0;
-    for (int i = 0; i < t3d_n_metrics + t3d_n_metrics_absent; i++) {
-        const char *f = i < t3d_n_metrics ? t3d_metrics[i].family
-                                          : t3d_metrics_absent[i - t3d_n_metrics].family;
-        if (i > 0 && i < t3d_n_metrics && strcmp(f, t3d_metrics[i - 1].family) == 0)
+    for (int i = 0; i < t3d_n_metrics; i++) {
+        const char *f = t3d_metrics[i].family;
+        if (i > 0 && strcmp(f, t3d_metrics[i - 1].family) == 0)
             continue;
         n += (size_t)snprintf(out + n, size - n, "%s%s", n ? " " : "", f);
         if (n >= size)
@@ -167,7 +189,7 @@ static void list_dialects(char *out, size_t size, const char *family, size_t n_f
 int t3d_metrics_choose(struct t3d_metric_choice *c, const char *const *word, size_t n,
                        struct t3d_err *err)
 {
-    char list[400], buf[64];
+    char list[600], buf[64];
 
     *c = (struct t3d_metric_choice){0};
     for (size_t i = 0; i < n; i++) {
@@ -203,7 +225,13 @@ double t3d_metric_target(const struct t3d_metric *m, const char *id)
 {
     const char *rest = id + strlen(m->family) + 1 + strlen(m->dialect);
 
-    if (m->kind == T3D_METRIC_PICTURE) /* of pictures as they are, or of the default views */
+    if (m->kind == T3D_METRIC_CLIP && strncmp(rest, T3D_TARGET_CLIP, strlen(T3D_TARGET_CLIP)) == 0)
+        rest += strlen(T3D_TARGET_CLIP);
+    else if (m->kind == T3D_METRIC_CLIP)
+        return NAN;
+    if (m->kind == T3D_METRIC_WARP)
+        return strcmp(rest, ":ring16-512") == 0 ? m->target : NAN;
+    if (m->kind >= T3D_METRIC_PICTURE) /* of pictures as they are, or of the default views */
         return *rest == 0 || strcmp(rest, ":ring16+4-512") == 0 ? m->target : NAN;
     return strcmp(rest, m->kind == T3D_METRIC_EMD ? ":ref-bbox1:n2048" : ":ref-bbox1:n100000") == 0
                ? m->target

@@ -12,11 +12,20 @@
 #include "base/err.h"
 
 enum t3d_metric_kind {
-    T3D_METRIC_POINTS,  /* from samples of both sides */
-    T3D_METRIC_SURFACE, /* from samples of one side to the triangles of the other */
+    T3D_METRIC_POINTS,    /* from samples of both sides */
+    T3D_METRIC_SURFACE,   /* from samples of one side to the triangles of the other */
+    T3D_METRIC_MANHATTAN, /* as POINTS, by the sum of the differences along the axes */
     T3D_METRIC_EMD,
     T3D_METRIC_VOLUME,
-    T3D_METRIC_PICTURE
+    T3D_METRIC_PICTURE,  /* from two pictures */
+    T3D_METRIC_LPIPS,    /* the same, through a network */
+    T3D_METRIC_CLIP,     /* from pictures of the prediction and its caption */
+    T3D_METRIC_RANK,     /* the same, among the captions of a pool */
+    T3D_METRIC_OPPOSITE, /* from pictures of the prediction from opposite sides */
+    T3D_METRIC_WARP,     /* from pictures with depth of the prediction */
+    T3D_METRIC_CAPTION,  /* from pictures of the prediction: is it what the caption says? */
+    T3D_METRIC_COST,     /* of making it: metric/cost.h */
+    T3D_METRIC_KINDS
 };
 
 /* `what` of kind EMD. */
@@ -24,6 +33,14 @@ enum { T3D_EMD_LINEAR, T3D_EMD_SQUARED };
 
 /* Of kind PICTURE: enum t3d_psnr_rule, or this plus enum t3d_ssim_rule (metric/picture.h). */
 enum { T3D_SSIM_ROW = 16 };
+
+/* Of kind LPIPS: enum t3d_lpips_net, plus these. */
+enum { T3D_LPIPS_OTHER_EPS = 4 /* torchmetrics' rule */, T3D_LPIPS_OVER_BLACK = 8 };
+
+/* Of kind CLIP, OPPOSITE and CAPTION; of kind RANK the k of R@k. */
+enum { T3D_CLIP_RAW, T3D_CLIP_X100, T3D_CLIP_HESSEL, T3D_CLIP_TORCHMETRICS, T3D_CLIP_BEST };
+enum { T3D_OPPOSITE, T3D_OPPOSITE_EXCESS };
+enum { T3D_CAPTION_WHOLE, T3D_CAPTION_COLORS, T3D_CAPTION_SHAPES };
 
 enum t3d_better { T3D_LOWER, T3D_HIGHER };
 
@@ -39,18 +56,10 @@ struct t3d_metric {
 
 extern const struct t3d_metric t3d_metrics[];
 extern const int t3d_n_metrics;
-enum { T3D_METRICS_MAX = 64, T3D_METRIC_ID_SIZE = 96 };
-
-/* Families that need a network or a checkpoint and are not measured here, with what is missing. */
-struct t3d_metric_absent {
-    const char *family, *id, *target_text, *reason;
-};
-extern const struct t3d_metric_absent t3d_metrics_absent[];
-extern const int t3d_n_metrics_absent;
+enum { T3D_METRICS_MAX = 80, T3D_METRIC_ID_SIZE = 96 };
 
 struct t3d_metric_choice {
-    unsigned char on[T3D_METRICS_MAX];     /* of t3d_metrics */
-    unsigned char absent[T3D_METRICS_MAX]; /* of t3d_metrics_absent: asked for */
+    unsigned char on[T3D_METRICS_MAX]; /* of t3d_metrics */
 };
 
 /* Words of --metrics: "all", a family, or family:dialect. T3D_USAGE names an unknown one. */

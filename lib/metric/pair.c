@@ -110,6 +110,45 @@ static int points_metrics(struct t3d_pair_result *out, const struct pair *p, str
     return T3D_OK;
 }
 
+static double mean_distance(const struct t3d_nearest *from, const struct t3d_nearest *to,
+                            float *distance, int threads)
+{
+    uint32_t n = t3d_nearest_count(from);
+    double sum = 0;
+
+    t3d_nearest_manhattan(from, to, distance, threads);
+    for (uint32_t i = 0; i < n; i++)
+        sum += (double)distance[i];
+    return sum / n;
+}
+
+/* The sum of both ways' means of |dx| + |dy| + |dz|: pytorch3d's chamfer_distance with norm=1. */
+static int manhattan_metrics(struct t3d_pair_result *out, const struct pair *p, struct t3d_err *err)
+{
+    const struct t3d_points *a = &p->sample_pred.points, *b = &p->sample_ref.points;
+    float *distance = malloc(T3D_MAX(T3D_MAX(a->n, b->n), 1u) * sizeof *distance);
+    struct t3d_nearest *ta = NULL, *tb = NULL;
+    char points[32];
+    int r = distance ? T3D_OK : t3d_err_nomem(err, "distances"), threads = p->o->threads;
+
+    if (r == T3D_OK)
+        r = t3d_nearest_new(&ta, (const float(*)[3])a->point, a->n, threads, err);
+    if (r == T3D_OK)
+        r = t3d_nearest_new(&tb, (const float(*)[3])b->point, b->n, threads, err);
+    describe_points(p, points, sizeof points);
+    for (int i = 0; r == T3D_OK && i < t3d_n_metrics; i++)
+        if (p->o->choice.on[i] && t3d_metrics[i].kind == T3D_METRIC_MANHATTAN)
+            put(out, i,
+                (mean_distance(ta, tb, distance, threads) +
+                 mean_distance(tb, ta, distance, threads)) *
+                    p->scale,
+                p, points);
+    t3d_nearest_free(ta);
+    t3d_nearest_free(tb);
+    free(distance);
+    return r;
+}
+
 /* From the samples of `from` to the triangles of `to`. */
 static int one_way(struct t3d_one_way *w, const struct pair *p, const struct sample *from,
                    const struct t3d_shape *to, struct t3d_err *err)
@@ -248,6 +287,8 @@ static int measure(struct t3d_pair_result *out, struct pair *p, struct t3d_err *
         r = take_points(&p->sample_ref, p, p->ref, STREAM_REF, err);
     if (r == T3D_OK && t3d_metrics_need(&p->o->choice, T3D_METRIC_POINTS))
         r = points_metrics(out, p, err);
+    if (r == T3D_OK && t3d_metrics_need(&p->o->choice, T3D_METRIC_MANHATTAN))
+        r = manhattan_metrics(out, p, err);
     if (r == T3D_OK && t3d_metrics_need(&p->o->choice, T3D_METRIC_SURFACE))
         r = surface_metrics(out, p, err);
     if (r == T3D_OK && t3d_metrics_need(&p->o->choice, T3D_METRIC_EMD))
@@ -287,7 +328,8 @@ cJSON *t3d_pair_json(const struct t3d_pair_result *res)
     for (int i = 0; i < t3d_n_metrics; i++) {
         if (!res->id[i][0])
             continue;
-        t3d_json_set_num(metrics, res->id[i], res->value[i]);
+        if (!isnan(res->value[i])) /* else there is a note that says why */
+            t3d_json_set_num(metrics, res->id[i], res->value[i]);
         if (isfinite(res->floor[i]))
             t3d_json_set_num(floors, res->id[i], res->floor[i]);
         if (res->note[i][0])

@@ -82,11 +82,35 @@ static double mean_square_by_rule(const struct t3d_picture_pair *p, enum t3d_psn
     return n ? sum / (3. * (double)n) : NAN;
 }
 
+/* The box of the pixels where either alpha is above 0. */
+static double mean_square_of_box(const struct t3d_picture_pair *p)
+{
+    uint32_t x0 = p->width, x1 = 0, y0 = p->height, y1 = 0;
+    double sum = 0;
+
+    for (uint32_t y = 0; y < p->height; y++)
+        for (uint32_t x = 0; x < p->width; x++) {
+            size_t i = 4 * ((size_t)y * p->width + x) + 3;
+            if (!p->a[i] && !p->b[i])
+                continue;
+            x0 = T3D_MIN(x0, x);
+            x1 = T3D_MAX(x1, x + 1);
+            y0 = T3D_MIN(y0, y);
+            y1 = y + 1;
+        }
+    for (uint32_t y = y0; y < y1; y++) {
+        size_t i = 4 * ((size_t)y * p->width + x0);
+        sum += kernel()->squares(p->a + i, p->b + i, x1 - x0, 255);
+    }
+    return y1 > y0 ? sum / (3. * 65025 * 65025 * (double)(y1 - y0) * (x1 - x0)) : NAN;
+}
+
 double t3d_psnr(const struct t3d_picture_pair *p, enum t3d_psnr_rule rule, int threads, int *capped)
 {
     double mse = rule == T3D_PSNR_WHITE || rule == T3D_PSNR_BLACK
                      ? mean_square(p, rule == T3D_PSNR_WHITE ? 255 : 0, threads)
-                     : mean_square_by_rule(p, rule);
+                 : rule == T3D_PSNR_BBOX ? mean_square_of_box(p)
+                                         : mean_square_by_rule(p, rule);
 
     *capped = 0;
     return isnan(mse) ? mse : decibel(mse, capped);
@@ -133,6 +157,9 @@ static int make_planes(float **out, size_t *stride, const uint8_t *rgba,
         float *const to[3] = {row + pad, row + plane + pad, row + 2 * plane + pad};
         kernel()->planes(to, rgba + 4 * (size_t)p->width * reflect((int64_t)y - pad, p->height),
                          p->width);
+        for (uint32_t i = 0; rule == T3D_SSIM_BLACK && i < w; i++)
+            for (int c = 0; c < 3; c++)
+                to[c][i] -= (float)(255 - rgba[4 * ((size_t)p->width * y + i) + 3]) / 255;
         for (uint32_t i = 0; rule == T3D_SSIM_LUMA && i < w; i++)
             row[i] = .299f * to[0][i] + .587f * to[1][i] + .114f * to[2][i];
         for (int c = 0; c < 3; c++)
@@ -191,14 +218,16 @@ int t3d_ssim(double *out, const struct t3d_picture_pair *p, enum t3d_ssim_rule r
                            p->height, s.taps, s.taps);
     s.width += 2 * pad;
     s.height += 2 * pad;
-    if (rule == T3D_SSIM_TORCHMETRICS || rule == T3D_SSIM_LUMA) {
+    if (rule == T3D_SSIM_TORCHMETRICS || rule >= T3D_SSIM_LUMA) {
         r = make_planes(&x, &s.stride, p->a, p, pad, rule, threads, err);
         if (r == T3D_OK)
             r = make_planes(&y, &s.stride, p->b, p, pad, rule, threads, err);
     }
     s.x = x;
     s.y = y;
-    if (r == T3D_OK)
+    if (r == T3D_OK && rule == T3D_SSIM_MASK)
+        r = t3di_ssim_mask(out, &s, threads, err);
+    else if (r == T3D_OK)
         r = sum_index(out, &s, rule == T3D_SSIM_LUMA ? 1 : 3, threads, err);
     free(x);
     free(y);

@@ -29,6 +29,10 @@ struct t3di_ssim {
     float covariance; /* factor: 1, or n / (n - 1) */
 };
 
+struct t3d_err;
+/* The mean of the index of three planes over windows about pixels of the mask. */
+int t3di_ssim_mask(double *out, const struct t3di_ssim *s, int threads, struct t3d_err *err);
+
 struct t3di_picture_kernel {
     /* Sum over n pixels and three channels of ((a over bg) - (b over bg))^2, times 65025^2; bg is
      * 255 or 0. */

@@ -121,6 +121,17 @@ void t3d_report_metric(struct t3d_report *r, const char *id, enum t3d_better bet
     }
 }
 
+void t3d_report_value(struct t3d_report *r, const char *id, enum t3d_better better, double value,
+                      size_t n, double target, const char *target_text)
+{
+    cJSON *o;
+
+    t3d_report_metric(r, id, better, target, target_text);
+    o = cJSON_GetObjectItemCaseSensitive(r->known, id);
+    t3d_json_set_num(o, "value", value);
+    t3d_json_set_num(o, "n", (double)n);
+}
+
 void t3d_report_absent(struct t3d_report *r, const char *id, const char *target_text,
                        const char *reason)
 {
@@ -198,6 +209,11 @@ static int summarise(struct t3d_report *r, const char *id, const cJSON *known, d
 
     if (status < 0)
         return status;
+    if (cJSON_IsNumber(cJSON_GetObjectItemCaseSensitive(known, "value"))) {
+        mean = t3d_json_num(known, "value", NAN);
+        n = (size_t)t3d_json_num(known, "n", 0);
+        t3d_json_set_str(o, "scope", "run");
+    }
     t3d_json_set_num(o, "mean", mean);
     t3d_json_set(o, "ci95", interval(ci));
     t3d_json_set_num(o, "n", (double)n);
@@ -345,8 +361,8 @@ static double value_of(const cJSON *item, const char *id)
     return t3d_json_num(cJSON_GetObjectItemCaseSensitive(item, "metrics"), id, NAN);
 }
 
-static int compare_id(cJSON *out, const struct pairs *p, const cJSON *known, uint64_t seed,
-                      double *v, struct t3d_err *err)
+static int compare_id(cJSON *out, const struct pairs *p, const cJSON *known, const cJSON *other,
+                      uint64_t seed, double *v, struct t3d_err *err)
 {
     double *w = v + p->n, a = 0, b = 0;
     int lower = strcmp(t3d_json_str(known, "better", "lower"), "lower") == 0, r;
@@ -366,9 +382,15 @@ static int compare_id(cJSON *out, const struct pairs *p, const cJSON *known, uin
         a += v[i] / (double)n;
         b += w[i] / (double)n;
     }
+    if (n == 0) {
+        int run = strcmp(t3d_json_str(known, "scope", ""), "run") == 0;
+        a = run ? t3d_json_num(known, "mean", NAN) : NAN;
+        b = run ? t3d_json_num(other, "mean", NAN) : NAN;
+        t.mean = b - a;
+    }
     t3d_json_set_num(o, "n", (double)n);
-    t3d_json_set_num(o, "mean_a", n ? a : NAN);
-    t3d_json_set_num(o, "mean_b", n ? b : NAN);
+    t3d_json_set_num(o, "mean_a", a);
+    t3d_json_set_num(o, "mean_b", b);
     t3d_json_set_num(o, "difference", t.mean);
     t3d_json_set(o, "ci95", interval(t.ci95));
     t3d_json_set_num(o, "p", t.p);
@@ -436,8 +458,12 @@ int t3d_report_compare(cJSON **out, const cJSON *a, const cJSON *b, uint64_t see
     metrics = cJSON_AddObjectToObject(root, "metrics");
     cJSON_ArrayForEach (id, sa) {
         if (r == T3D_OK && has_values(id))
-            r = compare_id(metrics, &p, id, seed, v, err);
+            r = compare_id(metrics, &p, id, cJSON_GetObjectItemCaseSensitive(sb, id->string), seed,
+                           v, err);
     }
+    if (r == T3D_OK && !metrics->child)
+        r = t3d_err_set(err, T3D_SKIP, "not-comparable",
+                        "the reports have no metric with values: nothing can be compared");
     if (r == T3D_OK)
         correct(metrics, sa);
     free(p.a);

@@ -33,6 +33,10 @@ void t3d_report_input(struct t3d_report *r, const char *name, const char *sha256
 /* What the summary says beside an ID. A target that is NAN is none. */
 void t3d_report_metric(struct t3d_report *r, const char *id, enum t3d_better better, double target,
                        const char *target_text);
+/* A number of the whole run in place of items' values, from n measurements: the summary has it as
+ * its mean, without an interval. */
+void t3d_report_value(struct t3d_report *r, const char *id, enum t3d_better better, double value,
+                      size_t n, double target, const char *target_text);
 /* A metric that is not measured, and why. */
 void t3d_report_absent(struct t3d_report *r, const char *id, const char *target_text,
                        const char *reason);
@@ -55,7 +59,8 @@ int t3d_report_read(cJSON **out, const char *path, struct t3d_err *err) T3D_MUST
 /* Paired differences of b against a for every ID, over items of the same uid that are ok in both:
  * {"a", "b", "metrics": {ID: {"n", "mean_a", "mean_b", "difference", "ci95", "p", "p_holm",
  * "effect", "wins", "losses", "better"}}}, p_holm after Holm 1979 over all IDs. T3D_SKIP
- * "not-comparable" naming the IDs when the two do not have the same. Caller frees. */
+ * "not-comparable" naming the IDs when the two do not have the same, or have none. A number of a
+ * whole run has only means and difference. Caller frees. */
 int t3d_report_compare(cJSON **out, const cJSON *a, const cJSON *b, uint64_t seed,
                        struct t3d_err *err) T3D_MUST_CHECK;
 

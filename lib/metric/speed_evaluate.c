@@ -251,7 +251,7 @@ static int evaluate_input(struct t3d_speed *b, struct t3d_speed_row *row, size_t
         r = t3d_pair_shapes(out, o, "bench", &s[0], &s[1], err);
     shapes = t3d_clock_s();
     if (r == T3D_OK)
-        r = t3d_pair_views(out, o, &s[0], &s[1], err);
+        r = t3d_pair_views(out, o, &s[0], &s[1], NULL, err);
 #pragma omp critical
     {
         row->phase_s[0] += read - start;

@@ -13,14 +13,14 @@
 
 enum { PAIRS = 8, SIDE = 512, TENSORS = 64 };
 
-static void fill(float *x, const struct t3d_shape *s, int heads, int i)
+static void fill(float *x, const struct t3d_tensor *t, int heads, int i)
 {
     struct t3d_rng rng = t3d_rng_for(1, heads ? "heads" : "net", (uint64_t)i);
-    double scale = sqrt(24. / (double)t3d_shape_part(s, 1, s->n));
+    double scale = sqrt(24. * (double)t->shape[0] / (double)t->count);
 
-    for (int64_t k = 0, n = t3d_shape_count(s); k < n; k++) {
+    for (uint64_t k = 0; k < t->count; k++) {
         double u = (double)t3d_rng_u32(&rng) / 4294967296.;
-        x[k] = (float)(heads ? u : s->n == 1 ? 0 : (u - .5) * scale);
+        x[k] = (float)(heads ? u : t->n_axes == 1 ? 0 : (u - .5) * scale);
     }
 }
 
@@ -28,25 +28,26 @@ static void fill(float *x, const struct t3d_shape *s, int heads, int i)
 static int write_weights(struct t3d_speed *b, const char *dir, enum t3d_lpips_net net, int heads,
                          struct t3d_err *err)
 {
+    struct t3d_lpips_tensor want[TENSORS];
     struct t3d_tensor tensor[TENSORS] = {0};
     struct t3d_arena a = {0};
-    struct t3d_shape shape;
-    char name[48], *path = t3d_path_join(&b->arena, dir, heads ? "b.safetensors" : "a.safetensors");
+    char *path = t3d_path_join(&b->arena, dir, heads ? "b.safetensors" : "a.safetensors");
     int n = 0, r = path ? T3D_OK : t3d_err_nomem(err, dir);
 
-    for (; n < TENSORS && r == T3D_OK && t3d_lpips_tensor(net, heads, n, name, &shape); n++) {
+    for (; n < TENSORS && r == T3D_OK && t3d_lpips_tensor(net, heads, n, &want[n]); n++) {
         struct t3d_tensor *t = &tensor[n];
-        float *x = t3d_alloc_raw(&a, (size_t)t3d_shape_count(&shape), sizeof *x);
         uint64_t bytes;
+        float *x;
 
         *t = (struct t3d_tensor){
-            .name = t3d_strdup(&a, name), .type = T3D_TENSOR_F32, .n_axes = shape.n};
-        for (int k = 0; k < shape.n; k++)
-            t->shape[k] = (uint64_t)shape.dim[k];
-        if (!x || !t->name || t3d_tensor_layout(t, &bytes) < 0)
+            .name = want[n].name, .type = T3D_TENSOR_F32, .n_axes = want[n].n_axes};
+        memcpy(t->shape, want[n].shape, sizeof want[n].shape);
+        x = t3d_tensor_layout(t, &bytes) < 0 ? NULL : t3d_alloc_raw(&a, t->count, sizeof *x);
+        if (!x) {
             r = t3d_err_nomem(err, "weights");
-        else
-            fill(x, &shape, heads, n);
+            break;
+        }
+        fill(x, t, heads, n);
         t->data = (const uint8_t *)x;
     }
     if (r == T3D_OK)

@@ -2,14 +2,14 @@
 #include "metric/views.h"
 
 #include <math.h>
+#include <stdlib.h>
+#include <string.h>
 
 #include "base/arena.h"
 #include "base/file.h"
 #include "draw/draw.h"
 #include "image/image.h"
 #include "metric/picture.h"
-
-#define VIEW_SET "ring16+4"
 
 /* Sums over pictures of one object. */
 struct sums {
@@ -54,6 +54,28 @@ static void put_sums(struct t3d_pair_result *out, const struct sums *s, const ch
     }
 }
 
+/* --- what is kept --- */
+
+static int make_room(struct t3d_pictures *p, size_t n, uint32_t width, uint32_t height,
+                     struct t3d_err *err)
+{
+    *p = (struct t3d_pictures){.n = n, .width = width, .height = height};
+    p->pred = malloc(4 * n * width * height);
+    p->ref = malloc(4 * n * width * height);
+    if (p->pred && p->ref)
+        return T3D_OK;
+    t3d_pictures_free(p);
+    return t3d_err_nomem(err, "pictures");
+}
+
+static void keep_pair(struct t3d_pictures *p, size_t i, const uint8_t *pred, const uint8_t *ref)
+{
+    size_t bytes = 4 * (size_t)p->width * p->height;
+
+    memcpy(p->pred + i * bytes, pred, bytes);
+    memcpy(p->ref + i * bytes, ref, bytes);
+}
+
 /* --- picture files --- */
 
 static int read_picture(uint8_t **pixels, struct t3d_image_info *info, struct t3d_arena *a,
@@ -70,7 +92,8 @@ static int read_picture(uint8_t **pixels, struct t3d_image_info *info, struct t3
 }
 
 int t3d_pair_pictures(struct t3d_pair_result *out, const struct t3d_pair_options *o,
-                      const char *pred, const char *ref, struct t3d_err *err)
+                      const char *pred, const char *ref, struct t3d_pictures *keep,
+                      struct t3d_err *err)
 {
     struct t3d_image_info in_p, in_r;
     struct t3d_arena a = {0};
@@ -90,6 +113,10 @@ int t3d_pair_pictures(struct t3d_pair_result *out, const struct t3d_pair_options
         const struct t3d_picture_pair pair = {p, r, in_p.width, in_p.height};
         status = add_picture(&s, o, &pair, o->threads, err);
     }
+    if (status == T3D_OK && keep)
+        status = make_room(keep, 1, in_p.width, in_p.height, err);
+    if (status == T3D_OK && keep)
+        keep_pair(keep, 0, p, r);
     if (status == T3D_OK)
         put_sums(out, &s, "");
     t3d_arena_free(&a);
@@ -103,6 +130,7 @@ struct stage {
     struct t3d_normalisation frame;
     struct t3d_model *pred, *ref;
     const struct t3d_light *light;
+    struct t3d_pictures *keep;
 };
 
 /* One view of both, by one thread's canvases. */
@@ -115,6 +143,8 @@ static int add_view(struct sums *s, const struct t3d_pair_options *o, const stru
 
     if (r == T3D_OK)
         r = t3d_draw(canvas[1], st->ref, &st->set.camera[view], st->light, err);
+    if (r == T3D_OK && st->keep)
+        keep_pair(st->keep, view, p.a, p.b);
     return r == T3D_OK ? add_picture(s, o, &p, 1, err) : r;
 }
 
@@ -157,9 +187,10 @@ static int add_views(struct sums *total, const struct t3d_pair_options *o, const
 }
 
 int t3d_pair_views(struct t3d_pair_result *out, const struct t3d_pair_options *o,
-                   const struct t3d_shape *pred, const struct t3d_shape *ref, struct t3d_err *err)
+                   const struct t3d_shape *pred, const struct t3d_shape *ref,
+                   struct t3d_pictures *keep, struct t3d_err *err)
 {
-    struct stage st = {.light = t3d_light_find("studio")};
+    struct stage st = {.light = t3d_light_find("studio"), .keep = keep};
     struct t3d_arena a = {0};
     struct sums s = {{0}, {0}, {0}};
     char what[48];
@@ -167,16 +198,18 @@ int t3d_pair_views(struct t3d_pair_result *out, const struct t3d_pair_options *o
 
     if (pred->is_cloud || ref->is_cloud)
         return T3D_OK;
-    r = t3d_view_set_load(&st.set, VIEW_SET, &a, err);
+    r = t3d_view_set_load(&st.set, T3D_VIEW_SET, &a, err);
     if (r == T3D_OK)
         r = t3d_scene_normalisation(&ref->scene, &st.frame, err);
     if (r == T3D_OK)
         r = t3d_model_new(&st.pred, &pred->scene, &st.frame, err);
     if (r == T3D_OK)
         r = t3d_model_new(&st.ref, &ref->scene, &st.frame, err);
+    if (r == T3D_OK && keep)
+        r = make_room(keep, st.set.n, o->resolution, o->resolution, err);
     if (r == T3D_OK)
         r = add_views(&s, o, &st, err);
-    snprintf(what, sizeof what, "%s-%u", VIEW_SET, o->resolution);
+    snprintf(what, sizeof what, "%s-%u", T3D_VIEW_SET, o->resolution);
     if (r == T3D_OK)
         put_sums(out, &s, what);
     t3d_model_free(st.pred);

@@ -3,17 +3,23 @@
 #ifndef T3D_METRIC_VIEWS_H
 #define T3D_METRIC_VIEWS_H
 
+#include "metric/networks.h"
 #include "metric/pair.h"
+
+#define T3D_VIEW_SET "ring16+4" /* of meshes and splats */
+
+/* keep, when not NULL, gets the pictures, for networks; t3d_pictures_free. */
 
 /* Two pictures. T3D_SKIP "not-an-image", "bad-image", "size-differs", "too-small". */
 int t3d_pair_pictures(struct t3d_pair_result *out, const struct t3d_pair_options *o,
-                      const char *pred, const char *ref, struct t3d_err *err) T3D_MUST_CHECK;
+                      const char *pred, const char *ref, struct t3d_pictures *keep,
+                      struct t3d_err *err) T3D_MUST_CHECK;
 
 /* Two meshes, read with T3D_READ_PIXELS: drawn from ring16+4 at o->resolution under the studio
  * light, both with the reference's normalisation (geom/scene.h); values are means over the views.
  * Adds to out. Clouds have none. */
 int t3d_pair_views(struct t3d_pair_result *out, const struct t3d_pair_options *o,
                    const struct t3d_shape *pred, const struct t3d_shape *ref,
-                   struct t3d_err *err) T3D_MUST_CHECK;
+                   struct t3d_pictures *keep, struct t3d_err *err) T3D_MUST_CHECK;
 
 #endif

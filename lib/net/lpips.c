@@ -98,20 +98,27 @@ static int is_other(const char *name)
            strncmp(name, "scaling_layer.", 14) == 0;
 }
 
+static const float *take_one(struct t3di_weights *w, const struct t3d_lpips_tensor *t)
+{
+    struct t3d_shape shape = {.n = t->n_axes};
+
+    for (int k = 0; k < t->n_axes; k++)
+        shape.dim[k] = (int64_t)t->shape[k];
+    return t3di_weights_take(w, shape, "%s", t->name);
+}
+
 static int take(struct t3d_lpips *l, struct t3d_err *err)
 {
-    struct t3d_shape shape;
-    char name[48];
+    struct t3d_lpips_tensor t;
     int r;
 
-    for (int i = 0; t3d_lpips_tensor(l->info.net, 0, i, name, &shape); i++)
-        *(i % 2 ? &l->bias[i / 2] : &l->weight[i / 2]) =
-            t3di_weights_take(&l->backbone, shape, "%s", name);
+    for (int i = 0; t3d_lpips_tensor(l->info.net, 0, i, &t); i++)
+        *(i % 2 ? &l->bias[i / 2] : &l->weight[i / 2]) = take_one(&l->backbone, &t);
     r = t3di_weights_finish(&l->backbone, is_classifier, err);
     if (r < 0)
         return r;
-    for (int i = 0; t3d_lpips_tensor(l->info.net, 1, i, name, &shape); i++)
-        l->head[l->n_taps++] = t3di_weights_take(&l->heads, shape, "%s", name);
+    for (int i = 0; t3d_lpips_tensor(l->info.net, 1, i, &t); i++)
+        l->head[l->n_taps++] = take_one(&l->heads, &t);
     r = t3di_weights_finish(&l->heads, is_other, err);
     return r < 0 ? t3d_err_prefix(err, "heads of another network than %s",
                                   t3d_lpips_net_name[l->info.net])

@@ -20,7 +20,6 @@
 #include <stdint.h>
 
 #include "base/err.h"
-#include "num/op.h"
 
 struct t3d_lpips;
 
@@ -68,7 +67,11 @@ int t3d_lpips_run(struct t3d_lpips *l, double *distance, const struct t3d_lpips_
 
 /* The tensors that open looks for, for who writes such files: number i of the backbone's, or of the
  * heads'. 0 behind the last. */
-int t3d_lpips_tensor(enum t3d_lpips_net net, int heads, int i, char name[48],
-                     struct t3d_shape *shape);
+struct t3d_lpips_tensor {
+    char name[48];
+    int n_axes;
+    uint64_t shape[4];
+};
+int t3d_lpips_tensor(enum t3d_lpips_net net, int heads, int i, struct t3d_lpips_tensor *t);
 
 #endif

@@ -116,14 +116,13 @@ int t3di_lpips_convs(const struct t3di_lpips_layer *layer, struct t3di_lpips_con
     return 3;
 }
 
-int t3d_lpips_tensor(enum t3d_lpips_net net, int heads, int i, char name[48],
-                     struct t3d_shape *shape)
+int t3d_lpips_tensor(enum t3d_lpips_net net, int heads, int i, struct t3d_lpips_tensor *t)
 {
     const struct t3di_lpips_layer *layer = t3di_lpips_net[net].layer;
     int k = 0;
 
     for (; layer->kind != T3DI_LPIPS_END; layer++) {
-        struct t3di_lpips_conv c[3];
+        struct t3di_lpips_conv c[3], *one;
         int n = heads ? layer->kind == T3DI_LPIPS_TAP : 2 * t3di_lpips_convs(layer, c);
 
         if (i >= k + n) {
@@ -131,14 +130,16 @@ int t3d_lpips_tensor(enum t3d_lpips_net net, int heads, int i, char name[48],
             continue;
         }
         if (heads) {
-            snprintf(name, 48, "lin%d.model.1.weight", i);
-            *shape = T3D_SHAPE(1, layer->out, 1, 1);
+            *t = (struct t3d_lpips_tensor){"", 4, {1, (uint64_t)layer->out, 1, 1}};
+            snprintf(t->name, sizeof t->name, "lin%d.model.1.weight", i);
             return 1;
         }
-        snprintf(name, 48, "%s.%s", c[(i - k) / 2].name, (i - k) % 2 ? "bias" : "weight");
-        c[0] = c[(i - k) / 2];
-        *shape = (i - k) % 2 ? T3D_SHAPE(c[0].out)
-                             : T3D_SHAPE(c[0].out, c[0].in, c[0].kernel, c[0].kernel);
+        one = &c[(i - k) / 2];
+        *t = (struct t3d_lpips_tensor){
+            "",
+            (i - k) % 2 ? 1 : 4,
+            {(uint64_t)one->out, (uint64_t)one->in, (uint64_t)one->kernel, (uint64_t)one->kernel}};
+        snprintf(t->name, sizeof t->name, "%s.%s", one->name, (i - k) % 2 ? "bias" : "weight");
         return 1;
     }
     return 0;

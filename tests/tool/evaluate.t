@@ -121,6 +121,52 @@ expect_status 2 'more than there are' t3d evaluate --pred pred --ref ref --point
 expect_status 1 'other names' t3d evaluate --compare w.json q.json
 like "$err" 'n2000|iou' 'the names are given'
 
+mkdir none && box none/lonely.obj 0
+t3d evaluate --pred pred --ref none --metrics chamfer:cd-l1 -q -o n.json
+expect_status 1 'reports without values' t3d evaluate --compare n.json n.json
+like "$err" 'nothing can be compared|no metric' 'are refused'
+
+# --- networks ---------------------------------------------------------------------------------------------------
+mkdir pred-t ref-t
+t3d -C ws manifest export >list.ndjson
+jq -r '[.uid, .content] | @tsv' list.ndjson | while read -r uid content; do
+	cp ws/objects/*/"$content".glb "ref-t/$uid.glb"
+	cp ws/objects/*/"$content".glb "pred-t/$uid.glb"
+done
+text() {
+	evaluate --pred pred-t --ref ref-t --metrics clip-score,r-precision,view-consistency,lpips,cost "$@"
+}
+expect_status 0 'scores by clip-nano' text --captions list.ndjson -o text.json
+is "$(value text.json '[.summary | keys[] | select(test("^(clip-score:raw:clip-nano|r-precision:r1:clip-nano:captions2-[0-9a-f]{8}|view-consistency:opposite:clip-nano)"))] | length')" \
+	3 'the model and the pool are part of the names'
+is "$(value text.json '.summary["clip-score:raw:clip-nano:ring16+4-64"] | (.mean - .floor | fabs) < 1e-9 and .mean > 0.5 and .target == "n/a"')" true \
+	'a copy scores what its reference does'
+is "$(value text.json '.summary["clip-score:raw:clip-vit-b32"] | .target, (.reason | test("fetch weights clip-vit-b32"))' | tr '\n' ' ')" '> 0.30 true ' \
+	'the score that has a target says what gets it'
+is "$(value text.json '[.summary["lpips:vgg", "view-consistency:warp-l1", "cost:seconds"].reason | length > 0] | all')" true 'so do the others'
+cp text.json text-before.json
+expect_status 0 'again' text --captions list.ndjson -o text.json
+like "$err" '2 of 2 items are those of an earlier run' 'nothing goes through a network twice'
+is "$(jq -S 'del(.machine)' text.json | sha256sum)" "$(jq -S 'del(.machine)' text-before.json | sha256sum)" 'the report is the same'
+jq -c '.captions = ["a chair"]' list.ndjson >chairs.ndjson
+expect_status 0 'other captions' text --captions chairs.ndjson -o text.json
+is "$(value text.json '.summary | keys | map(select(test("captions1-"))) | length')" 1 'the pool is another'
+like "$err" '0 failed' 'and nothing is reused'
+echo 'a red cube' >pool.txt
+expect_status 0 'a pool of texts' text --captions list.ndjson --pool pool.txt -o text.json
+is "$(value text.json '.summary | keys | map(select(test("r1:clip-nano:pool3-"))) | length')" 1 'is named'
+evaluate --pred pred-t --ref ref-t --metrics caption-accuracy --captions list.ndjson -q -o caption.json
+is "$(value caption.json '[.summary[] | .mean == 1] | all')" true 'what is drawn from the caption is what the caption says'
+evaluate --pred pred-t --ref ref-t --metrics caption-accuracy --captions chairs.ndjson -q -o caption.json
+is "$(value caption.json '.summary["caption-accuracy:core930"].reason | test("a chair")')" true 'captions whose objects are not known are refused'
+expect_status 0 'no captions' text -o text.json
+is "$(value text.json '.summary["clip-score:raw"].reason | test("--captions")')" true 'are asked for'
+expect_status 2 'a CLIP that is not there' text --captions list.ndjson --clip clip-vit-b32 -o text.json
+like "$err" 'fetch weights clip-vit-b32' 'names the command'
+mkdir weights && echo x >weights/a.pth
+expect_status 1 'wrong weights' text --captions list.ndjson --lpips ./weights -o text.json
+like "$err" 'a.pth' 'are named'
+
 expect_status 2 'nothing to do' t3d evaluate
 expect_status 2 'a file and a folder' t3d evaluate --pred pred --ref a.ply
 expect_status 2 'a metric that is none' t3d evaluate --pred pred --ref ref --metrics chamfr

@@ -12,6 +12,7 @@
 
 #include "base/json.h"
 #include "base/rng.h"
+#include "geom/facets.h"
 #include "geom/inside.h"
 #include "geom/read.h"
 #include "metric/emd.h"
@@ -80,6 +81,89 @@ static void distances_as_scipy(void **state)
     free(a.normal);
     free(b.point);
     free(b.normal);
+    cJSON_Delete(want);
+}
+
+/* pytorch3d's chamfer_distance with norm=1, by brute force in double. */
+static void manhattan_as_scipy(void **state)
+{
+    uint32_t n_a, n_b;
+    float(*a)[3] = load(REF "a.npy", &n_a), (*b)[3] = load(REF "b.npy", &n_b);
+    float *d = malloc((n_a + n_b) * sizeof *d), *e = malloc((n_a + n_b) * sizeof *e);
+    struct t3d_nearest *ta, *tb;
+    cJSON *want = expected();
+    double sum[2] = {0};
+
+    (void)state;
+    assert_int_equal(t3d_nearest_new(&ta, (const float(*)[3])a, n_a, 1, NULL), T3D_OK);
+    assert_int_equal(t3d_nearest_new(&tb, (const float(*)[3])b, n_b, 1, NULL), T3D_OK);
+    t3d_nearest_manhattan(ta, tb, d, 1);
+    t3d_nearest_manhattan(tb, ta, d + n_a, 1);
+    t3d_nearest_manhattan(ta, tb, e, 3);
+    assert_memory_equal(d, e, n_a * sizeof *d);
+    for (uint32_t i = 0; i < n_a + n_b; i++)
+        sum[i >= n_a] += (double)d[i];
+    near(sum[0] / n_a + sum[1] / n_b, t3d_json_num(want, "manhattan", NAN), 1e-6, "cd-true-l1");
+    t3d_nearest_free(ta);
+    t3d_nearest_free(tb);
+    free(a);
+    free(b);
+    free(d);
+    free(e);
+    cJSON_Delete(want);
+}
+
+/* Points near one surface to the triangles of the other, as trimesh has it. */
+static void surfaces_as_trimesh(void **state)
+{
+    static const char *const name[2][2] = {{"surface-one.npy", "two.obj"},
+                                           {"surface-two.npy", "one.obj"}};
+    cJSON *want = expected(), *values = cJSON_GetObjectItem(want, "surface");
+    struct t3d_distance_options o = {
+        .scale = 1, .edge = t3d_json_num(values, "edge", 0), .threads = 2};
+    struct t3d_distances d = {.edge = o.edge, .f_auc = NAN};
+    int n = 0;
+
+    (void)state;
+    for (int k = 0; k < 2; k++) {
+        char path[64];
+        struct t3d_arena a = {0};
+        struct t3d_blob blob;
+        struct t3d_source source;
+        struct t3d_scene scene;
+        struct t3d_facets *f;
+        struct t3d_nearest *t;
+        uint32_t count;
+        float(*p)[3], *distance;
+
+        snprintf(path, sizeof path, REF "%s", name[k][0]);
+        p = load(path, &count);
+        snprintf(path, sizeof path, REF "%s", name[k][1]);
+        assert_int_equal(t3d_blob_open(&blob, path, 0, NULL), T3D_OK);
+        source = (struct t3d_source){.data = blob.data, .size = blob.size, .name = path};
+        assert_int_equal(t3d_read_scene(&scene, &a, &source, 0, NULL), T3D_OK);
+        assert_int_equal(t3d_facets_new(&f, &scene, 1, NULL), T3D_OK);
+        assert_int_equal(t3d_nearest_new(&t, (const float(*)[3])p, count, 1, NULL), T3D_OK);
+        distance = malloc(count * sizeof *distance);
+        t3d_facets_between(t, f, distance, NULL, 1);
+        assert_int_equal(t3d_one_way_sum(k ? &d.ref : &d.pred, distance, count, &o, NULL), T3D_OK);
+        free(distance);
+        free(p);
+        t3d_nearest_free(t);
+        t3d_facets_free(f);
+        t3d_arena_free(&a);
+        t3d_blob_close(&blob);
+    }
+    for (int i = 0; i < t3d_n_metrics; i++) {
+        char full[96];
+        if (t3d_metrics[i].kind != T3D_METRIC_SURFACE)
+            continue;
+        snprintf(full, sizeof full, "%s:%s", t3d_metrics[i].family, t3d_metrics[i].dialect);
+        near(t3d_metric_of_points(&t3d_metrics[i], &d), t3d_json_num(values, full, NAN), 1e-6,
+             full);
+        n++;
+    }
+    assert_int_equal(n, cJSON_GetArraySize(values) - 1);
     cJSON_Delete(want);
 }
 
@@ -456,10 +540,10 @@ static void choosing(void **state)
     (void)state;
     assert_int_equal(t3d_metrics_choose(&c, good, 3, &err), T3D_OK);
     for (int i = 0; i < t3d_n_metrics; i++)
-        assert_int_equal(
-            c.on[i], strcmp(t3d_metrics[i].dialect, "cd-sum") == 0 ||
-                         (strcmp(t3d_metrics[i].family, "psnr") == 0 && t3d_metrics[i].by_default));
-    assert_int_equal(c.absent[0], 1);
+        assert_int_equal(c.on[i], strcmp(t3d_metrics[i].dialect, "cd-sum") == 0 ||
+                                      ((strcmp(t3d_metrics[i].family, "psnr") == 0 ||
+                                        strcmp(t3d_metrics[i].family, "lpips") == 0) &&
+                                       t3d_metrics[i].by_default));
     assert_int_equal(t3d_metrics_choose(&c, bad, 1, &err), T3D_USAGE);
     assert_non_null(strstr(err.msg, "cd-sum"));
     assert_int_equal(t3d_metrics_choose(&c, bad + 1, 1, &err), T3D_USAGE);
@@ -470,6 +554,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(distances_as_scipy),
+        cmocka_unit_test(manhattan_as_scipy),
+        cmocka_unit_test(surfaces_as_trimesh),
         cmocka_unit_test(shifted_grid),
         cmocka_unit_test(floors_of_a_square),
         cmocka_unit_test(emd_as_scipy),

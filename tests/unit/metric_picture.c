@@ -16,9 +16,10 @@
 
 #define REF "tests/ref/metrics/"
 
-static const char *const psnr_name[] = {"psnr:white", "psnr:black", "psnr:mask", "psnr:linear"};
+static const char *const psnr_name[] = {"psnr:white", "psnr:black", "psnr:mask", "psnr:linear",
+                                        "psnr:bbox"};
 static const char *const ssim_name[] = {"ssim:gauss11", "ssim:skimage", "ssim:torchmetrics",
-                                        "ssim:luma"};
+                                        "ssim:luma",    "ssim:black",   "ssim:mask"};
 
 static void as_references(void **state)
 {
@@ -33,12 +34,14 @@ static void as_references(void **state)
     assert_int_equal(t3d_npy_open(&a, REF "picture-a.npy", NULL), T3D_OK);
     assert_int_equal(t3d_npy_open(&b, REF "picture-b.npy", NULL), T3D_OK);
     p = (struct t3d_picture_pair){a.data, b.data, (uint32_t)a.shape[1], (uint32_t)a.shape[0]};
-    for (int k = 0; k < 4; k++) {
-        double v = t3d_psnr(&p, (enum t3d_psnr_rule)k, 1, &capped), s[2];
-        double w = t3d_json_num(values, psnr_name[k], NAN),
-               u = t3d_json_num(values, ssim_name[k], NAN);
+    for (size_t k = 0; k < T3D_COUNT(psnr_name); k++) {
+        double v = t3d_psnr(&p, (enum t3d_psnr_rule)k, 1, &capped);
+        double w = t3d_json_num(values, psnr_name[k], NAN);
         if (!(fabs(v - w) <= 1e-6 * w) || capped)
             fail_msg("%s: got %.12g, wanted %.12g", psnr_name[k], v, w);
+    }
+    for (size_t k = 0; k < T3D_COUNT(ssim_name); k++) {
+        double u = t3d_json_num(values, ssim_name[k], NAN), s[2];
         for (int t = 0; t < 2; t++)
             assert_int_equal(t3d_ssim(&s[t], &p, (enum t3d_ssim_rule)k, 1 + 2 * t, NULL), T3D_OK);
         if (!(fabs(s[0] - u) <= 1e-6 * u))

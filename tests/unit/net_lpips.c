@@ -65,13 +65,13 @@ static double uniform(uint64_t tensor, uint64_t i)
     return (double)(z >> 40) / (1 << 24) - .5;
 }
 
-static void fill(float *x, const struct t3d_shape *shape, int heads, int i, double gain)
+static void fill(float *x, const struct t3d_tensor *t, int heads, int i, double gain)
 {
-    int64_t n = t3d_shape_count(shape), inputs = t3d_shape_part(shape, 1, shape->n);
-    double scale = heads ? 1 : i % 2 ? .1 * gain : sqrt(24. / (double)inputs) * (i ? 1 : gain);
+    double inputs = (double)t->count / (double)t->shape[0];
+    double scale = heads ? 1 : i % 2 ? .1 * gain : sqrt(24. / inputs) * (i ? 1 : gain);
 
-    for (int64_t k = 0; k < n; k++) {
-        double u = uniform(heads ? 1000 + (uint64_t)i : (uint64_t)i, (uint64_t)k);
+    for (uint64_t k = 0; k < t->count; k++) {
+        double u = uniform(heads ? 1000 + (uint64_t)i : (uint64_t)i, k);
         x[k] = (float)(heads ? fabs(u) : u * scale);
     }
 }
@@ -80,26 +80,25 @@ static void fill(float *x, const struct t3d_shape *shape, int heads, int i, doub
 static void write_weights(const char *file, enum t3d_lpips_net net, int heads, double gain,
                           int without)
 {
+    struct t3d_lpips_tensor want[64];
     struct t3d_tensor tensor[64] = {0};
     struct t3d_arena a = {0};
-    struct t3d_shape shape;
-    char name[48];
-    size_t n = 0;
     struct t3d_err err;
+    size_t n = 0;
 
-    for (int i = 0; t3d_lpips_tensor(net, heads, i, name, &shape); i++) {
+    for (int i = 0; t3d_lpips_tensor(net, heads, i, &want[i]); i++) {
         struct t3d_tensor *t = &tensor[n];
-        float *x = t3d_alloc(&a, (size_t)t3d_shape_count(&shape), sizeof *x);
         uint64_t bytes;
+        float *x;
 
         if (i == without)
             continue;
-        fill(x, &shape, heads, i, gain);
-        *t = (struct t3d_tensor){.name = t3d_strdup(&a, name), .type = T3D_TENSOR_F32};
-        t->n_axes = shape.n;
-        for (int k = 0; k < shape.n; k++)
-            t->shape[k] = (uint64_t)shape.dim[k];
+        *t = (struct t3d_tensor){
+            .name = want[i].name, .type = T3D_TENSOR_F32, .n_axes = want[i].n_axes};
+        memcpy(t->shape, want[i].shape, sizeof want[i].shape);
         assert_int_equal(t3d_tensor_layout(t, &bytes), 0);
+        x = t3d_alloc(&a, t->count, sizeof *x);
+        fill(x, t, heads, i, gain);
         t->data = (const uint8_t *)x;
         n++;
     }
