@@ -4,6 +4,9 @@
 
     t3d evaluate --pred PRED --ref REF
 
+With --make DIR FILE... it makes such folders first: DIR/ref with the objects as .glb, DIR/pred with copies whose
+vertices are moved at random by up to 1 % of the longest edge (equal positions alike).
+
 trimesh reads, samples and has normals; pykdtree finds neighbours; POT matches; Open3D's occupancy counts cells;
 pyrender draws ring16+4; scikit-image compares. Prints one JSON line: seconds by part, and means by t3d's names of
 the metrics, so that both sides can be seen to measure the same. `pip install trimesh pykdtree POT open3d pyrender
@@ -17,8 +20,9 @@ from pathlib import Path
 
 T0 = time.perf_counter()
 ap = argparse.ArgumentParser()
-ap.add_argument("pred", type=Path)
-ap.add_argument("ref", type=Path)
+ap.add_argument("pred", type=Path, nargs="?")
+ap.add_argument("ref", type=Path, nargs="?")
+ap.add_argument("--make", metavar="PATH", nargs="+", type=Path, help="a folder to make, and the objects for it")
 ap.add_argument("--points", type=int, default=100000)
 ap.add_argument("--emd-points", type=int, default=2048)
 ap.add_argument("--resolution", type=int, default=512)
@@ -42,6 +46,23 @@ try:
 except ImportError:
     o3d = None
 
+
+def make(folder, files):
+    for side in ("pred", "ref"):
+        (folder / side).mkdir(parents=True, exist_ok=True)
+    for i, f in enumerate(files):
+        scene = trimesh.load_scene(f)
+        scene.export(folder / "ref" / f"{i:04}.glb")
+        edge = scene.extents.max()
+        for g in scene.geometry.values():
+            where, which = np.unique(g.vertices, axis=0, return_inverse=True)
+            g.vertices = g.vertices + 0.01 * edge * np.random.default_rng(i).uniform(-1, 1, where.shape)[which.ravel()]
+        scene.export(folder / "pred" / f"{i:04}.glb")
+
+
+if a.make:
+    make(a.make[0], a.make[1:])
+    raise SystemExit
 VIEWS = [(22.5 * i, 20.0) for i in range(16)] + [(45, 60), (225, 60), (135, -20), (315, -20)]
 seconds, sums, counts = {"import": time.perf_counter() - T0}, {}, {}
 renderer = pyrender.OffscreenRenderer(a.resolution, a.resolution)

@@ -44,7 +44,51 @@ expect_status 0 'a table' t3d report --format md r.json
 is "$(printf '%s\n' "$out" | sed -n 1p)" '| metric | r.json | floor | target | result |' 'with its heading'
 is "$(printf '%s\n' "$out" | grep -c '^| chamfer:')" "$(jq '[.summary | keys[] | select(startswith("chamfer:"))] | length' r.json)" \
 	'and a row for each metric'
+
+# has FILE PATTERN NAME: a page is too long to be shown when it has not.
+has() {
+	grep -Eq -e "$2" "$1"
+	ok $? "$3"
+}
+
+# Whatever t3d writes down, told apart by its content.
+cat >speed.ndjson <<'NDJSON'
+{"stage":"png","unit":"pictures","work":20,"threads":1,"seconds":2,"per_second":10,"seconds_each":0.1,"share":{"decode":0.25,"encode":0.75}}
+NDJSON
+sed 's/"seconds_each":0.1/"seconds_each":0.05/' speed.ndjson >faster.ndjson
+printf '{"step":%d,"loss":%s}\n' 1 4 2 2 3 1 >log.ndjson
+echo '{"bench":"captions","model":"<i>m</i>","accuracy":0.75}' >captions.ndjson
+jq '(.items[].metrics["chamfer:cd-l1:ref-bbox1:points"]) += 1' r.json >worse.json
+t3d evaluate --compare r.json worse.json >compared.json 2>/dev/null
+expect_status 0 'all kinds on one page' t3d report r.json worse.json compared.json speed.ndjson faster.ndjson log.ndjson captions.ndjson -o kinds.html
+kinds=$(cat kinds.html)
+has kinds.html '<td data-v="2">2</td><td class=text><svg' 'times as fast'
+has kinds.html 'decode 25 %</title>' 'shares of a stage'
+has kinds.html '<h3>loss</h3><svg' 'curves of training'
+has kinds.html '<td data-v="0.75">0.75</td>' 'a row of any bench'
+has kinds.html '<h2 id=comparison>' 'runs compared'
+unhas kinds.html '<i>m' 'their text is text too'
+expect_status 0 'and as Markdown' t3d report --format md speed.ndjson log.ndjson captions.ndjson compared.json
+like "$out" '^\| png \| 20 pictures \| 1 \| 2 \| 10 \|$' 'a stage'
+like "$out" '^\| loss \| 1 \|$' 'what a log ends with'
+
+# Objects of the viewer.
+expect_status 0 'objects on a page' t3d report r.json --objects pred ref -o objects.html
+is "$(grep -c 'class=object' objects.html)" 6 'each of them'
+is "$(grep -o 'data-name="o1"[^>]*' objects.html | grep -c 'data-other=')" 2 'those of one name know each other'
+expect_status 0 'more than there is room for' t3d report r.json --objects pred ref --max-data 10k -o small.html
+has small.html '[1-5] of 6 objects are not in this page' 'says how many are left out'
+ok "$([ "$(wc -c <small.html)" -lt 70000 ]; echo $?)" 'and keeps to it'
+echo 'no object' >pred/bad.glb
+expect_status 3 'one that cannot be read' t3d report r.json --objects pred -o bad.html
+like "$err" 'bad.glb' 'it is named'
+has bad.html '1 could not be read' 'on the page too'
+expect_status 1 'no such folder' t3d report r.json --objects nowhere
+mkdir none
+expect_status 1 'a folder without objects' t3d report r.json --objects none
+
 printf '\211PNG\r\n\032\n' >cut.png
+expect_status 2 'Markdown of nothing' t3d report --format md
 expect_status 2 'nothing to show' t3d report
 expect_status 1 'no such file' t3d report none.json
 echo '{"schema": 9}' >other.json
