@@ -53,10 +53,10 @@ PKG_CFLAGS += -DT3D_HAVE_DNNL
 PKG_LIBS   += -ldnnl
 endif
 
-# CUDA is used where its compiler is found (on the PATH or in /usr/local/cuda); CUDA=DIR is another place, CUDA=no
+# CUDA is used where its compiler is found (on the PATH or in /usr/local/cuda) and g++, which that calls; CUDA=DIR is another place, CUDA=no
 # leaves it out. Machine code for these targets, and PTX of the last one for cards to come. cuBLASLt is loaded at run
 # time, so the programs start where there is no CUDA.
-CUDA ?= $(shell for n in "$$(command -v nvcc)" /usr/local/cuda/bin/nvcc; do [ -x "$$n" ] && dirname "$$(dirname \
+CUDA ?= $(shell command -v g++ >/dev/null && for n in "$$(command -v nvcc)" /usr/local/cuda/bin/nvcc; do [ -x "$$n" ] && dirname "$$(dirname \
     "$$(readlink -f "$$n")")" && break; done)
 CUDA_TARGETS := 80 90
 ifneq ($(filter-out no,$(CUDA)),)

@@ -11,7 +11,8 @@ enum {
     FILE_MAX = 64 << 20,
     MAX_DEPTH = 64,
     LIST_MERGES = 49152 - 256 - 2, /* of bpe_simple_vocab_16e6.txt, whose other lines are unused */
-    VOCAB_MAX = 1 << 24
+    VOCAB_MAX = 1 << 24,
+    SPECIAL = 64 /* tokens that no merge makes, at most */
 };
 
 struct entry {
@@ -385,6 +386,9 @@ static int load_pair(struct loader *l, const char *vocab, const char *merges)
         s = second_line((const char *)m.data, m.size, &n);
         r = each_line(l, s, n, SIZE_MAX, add_merge_text);
     }
+    /* of each byte two entries, of each merge one, and some of special tokens */
+    if (r == T3D_OK && j.tok[T3D_JTOK_ROOT].n > 2 * 256 + l->rank + SPECIAL)
+        r = bad(l, "has more entries than the merges of merges.txt make: the list is cut");
     t3d_blob_close(&v);
     t3d_blob_close(&m);
     return r;

@@ -39,6 +39,13 @@ int t3di_sqlite_err(struct t3d_manifest *m, const char *what, struct t3d_err *er
                            "'%s/manifest.db' is not a database: move it away or choose another "
                            "workspace with -C",
                            m->workspace);
+    case SQLITE_READONLY:
+    case SQLITE_CANTOPEN:
+    case SQLITE_PERM:
+        return t3d_err_set(err, T3D_FAIL, "not-writable",
+                           "cannot %s in '%s/manifest.db': this user may not write there; give "
+                           "the folder write permission, or copy the workspace",
+                           what, m->workspace);
     case SQLITE_CORRUPT:
         return t3d_err_set(err, T3D_FAIL, "damaged-manifest",
                            "'%s/manifest.db' is damaged (%s); `t3d manifest check` shows how far, "
@@ -442,16 +449,43 @@ static int set_up(struct t3d_manifest *m, int flags, struct t3d_err *err)
     return r;
 }
 
+/* Readers share memory beside the database. Where the folder cannot be written and no process has
+ * it open (there is no log), the file is read as one that does not change; *uri = NULL: as usual.
+ */
+static int as_it_is(char **uri, const char *path, const char *workspace, struct t3d_arena *a)
+{
+    static const char hex[] = "0123456789abcdef";
+    char *log = t3d_sprintf(a, "%s-wal", path), *name, *p;
+
+    *uri = NULL;
+    if (!log || access(workspace, W_OK) == 0 || access(log, F_OK) == 0)
+        return log ? 0 : -1;
+    p = name = t3d_alloc(a, 3 * strlen(path) + 1, 1);
+    for (const char *s = path; name && *s; s++)
+        if (strchr("?#%", *s)) {
+            *p++ = '%';
+            *p++ = hex[*s >> 4];
+            *p++ = hex[*s & 15];
+        } else {
+            *p++ = *s;
+        }
+    if (name)
+        *uri = t3d_sprintf(a, "file:%s?immutable=1", name);
+    return *uri ? 0 : -1;
+}
+
 static int open_db(struct t3d_manifest *m, int flags, struct t3d_err *err)
 {
     struct t3d_arena a = {0};
-    char *path = t3d_sprintf(&a, "%s/manifest.db", m->workspace);
+    char *path = t3d_sprintf(&a, "%s/manifest.db", m->workspace), *uri = NULL;
     int mode = SQLITE_OPEN_NOMUTEX, r;
 
     if (flags & T3D_MANIFEST_READONLY)
         mode |= SQLITE_OPEN_READONLY;
     else
         mode |= SQLITE_OPEN_READWRITE | (flags & T3D_MANIFEST_CREATE ? SQLITE_OPEN_CREATE : 0);
+    if (path && flags & T3D_MANIFEST_READONLY && as_it_is(&uri, path, m->workspace, &a) < 0)
+        path = NULL;
     if (!path) {
         r = t3d_err_nomem(err, "the manifest");
     } else if (!(flags & T3D_MANIFEST_CREATE) && access(path, F_OK) < 0) {
@@ -460,7 +494,8 @@ static int open_db(struct t3d_manifest *m, int flags, struct t3d_err *err)
                         path);
     } else {
         r = check_file_system(m->workspace, err);
-        if (r == T3D_OK && sqlite3_open_v2(path, &m->db, mode, NULL) != SQLITE_OK)
+        if (r == T3D_OK && sqlite3_open_v2(uri ? uri : path, &m->db,
+                                           mode | (uri ? SQLITE_OPEN_URI : 0), NULL) != SQLITE_OK)
             r = m->db ? t3di_sqlite_err(m, "open tables", err) : t3d_err_nomem(err, path);
     }
     t3d_arena_free(&a);

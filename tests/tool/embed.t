@@ -175,6 +175,10 @@ expect_status 2 'no manifest' t3d -C nowhere embed
 expect_status 1 'a folder that is no model' t3d embed --model ./parts
 expect_status 0 '--explain' t3d embed --explain 'a red cube'
 like "$out" '^tokens: [0-9]' 'shows tokens'
+cp -r "$T3D_SOURCE/models/clip-nano" cut
+sed 2q "$T3D_SOURCE/models/clip-nano/merges.txt" >cut/merges.txt
+expect_status 1 'merges that are cut' t3d embed --model ./cut --captions words -o cut.npy
+like "$err" 'merges.txt make: the list is cut' 'are found by the vocabulary'
 mkdir other && cp -r "$(sed -n 's/^folder: //p' explained)" other/clip-nano
 chmod -R u+w other
 printf '\001' | dd of=other/clip-nano/model.safetensors bs=1 seek=$(($(wc -c <other/clip-nano/model.safetensors) - 3)) conv=notrunc 2>/dev/null

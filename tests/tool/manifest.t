@@ -135,4 +135,26 @@ if [ -x "$T3D_BUILD/t3d-render" ] && [ -x "$T3D_BUILD/t3d-filter" ]; then
 else
 	skip 'merge of parts' 'render is not built'
 fi
+
+# --- a folder that may only be read: root may write anywhere, so it steps down ----------------------------------
+t3d -C read fetch primitives --count 2 -q
+program=$(command -v t3d)
+as_reader() {
+	if [ "$(id -u)" -eq 0 ]; then
+		setpriv --reuid=65534 --regid=65534 --clear-groups "$@"
+	else
+		"$@"
+	fi
+}
+chmod -R a+rX,a-w read
+chmod a+rx .
+if as_reader "$program" --version >/dev/null 2>&1 && as_reader test -r read/manifest.db; then
+	expect_status 0 'status of a folder that may only be read' as_reader "$program" -C read status
+	like "$out" '^objects +2' 'counts its objects'
+	expect_status 1 'a stage in it' as_reader "$program" -C read filter
+	like "$err" 'this user may not write there' 'says what is wrong'
+else
+	skip 'a folder that may only be read' 'there is no other user who can run the programs'
+fi
+chmod -R u+w read
 done_testing
