@@ -8,7 +8,9 @@
 #include "base/arena.h"
 #include "base/file.h"
 #include "draw/draw.h"
+#include "draw/splat_views.h"
 #include "image/image.h"
+#include "metric/consistency.h"
 #include "metric/picture.h"
 
 /* Sums over pictures of one object. */
@@ -214,6 +216,40 @@ int t3d_pair_views(struct t3d_pair_result *out, const struct t3d_pair_options *o
         put_sums(out, &s, what);
     t3d_model_free(st.pred);
     t3d_model_free(st.ref);
+    t3d_arena_free(&a);
+    return r;
+}
+
+/* --- views of splats --- */
+
+enum { RING = 16 };
+
+int t3d_pair_warp(struct t3d_pair_result *out, const struct t3d_pair_options *o,
+                  const struct t3d_gaussians *g, struct t3d_err *err)
+{
+    struct t3d_arena a = {0};
+    struct t3d_splat_picture p;
+    struct t3d_consistency c;
+    struct t3d_view_set set;
+    int side = (int)o->resolution, r;
+
+    if (!t3d_metrics_need(&o->choice, T3D_METRIC_WARP))
+        return T3D_OK;
+    r = t3d_view_set_load(&set, T3D_VIEW_SET, &a, err);
+    set.n = RING;
+    if (r == T3D_OK)
+        r = t3d_splat_views(&p, g, &set, side, o->threads, &a, err);
+    if (r == T3D_OK)
+        r = t3d_view_consistency(&c, &set, RING, p.rgba, p.depth, side, o->threads, err);
+    for (int i = 0; i < t3d_n_metrics && r == T3D_OK; i++) {
+        if (!o->choice.on[i] || t3d_metrics[i].kind != T3D_METRIC_WARP)
+            continue;
+        out->value[i] = c.value;
+        snprintf(out->id[i], sizeof out->id[i], "%s:%s:ring16-%u", t3d_metrics[i].family,
+                 t3d_metrics[i].dialect, o->resolution);
+        if (isnan(c.value))
+            snprintf(out->note[i], sizeof out->note[i], "nothing is seen twice");
+    }
     t3d_arena_free(&a);
     return r;
 }

@@ -22,4 +22,10 @@ int t3d_pair_views(struct t3d_pair_result *out, const struct t3d_pair_options *o
                    const struct t3d_shape *pred, const struct t3d_shape *ref,
                    struct t3d_pictures *keep, struct t3d_err *err) T3D_MUST_CHECK;
 
+struct t3d_gaussians;
+/* view-consistency:warp-l1 of an object made of Gaussians, drawn from the ring of T3D_VIEW_SET at
+ * o->resolution; when it is chosen. Adds to out. */
+int t3d_pair_warp(struct t3d_pair_result *out, const struct t3d_pair_options *o,
+                  const struct t3d_gaussians *g, struct t3d_err *err) T3D_MUST_CHECK;
+
 #endif

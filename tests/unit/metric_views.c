@@ -15,8 +15,10 @@
 
 #include "base/arena.h"
 #include "base/json.h"
+#include "geom/gaussians.h"
 #include "metric/cost.h"
 #include "metric/networks.h"
+#include "metric/views.h"
 
 #define REF "tests/ref/metrics/"
 
@@ -115,6 +117,42 @@ static void inconsistent(void **state)
     free(r.rgba);
     free(r.depth);
     t3d_arena_free(&r.arena);
+}
+
+/* A flat sheet of Gaussians and a cloud of one: drawn, warped, named. */
+static void splats(void **state)
+{
+    enum { N = 400 };
+    static float xyz[N][3], log_scale[N][3], quaternion[N][4], opacity[N], rgb[N][3];
+    struct t3d_gaussians g = {N, xyz[0], log_scale[0], quaternion[0], opacity, rgb[0]};
+    struct t3d_pair_options o = {.resolution = 64, .threads = 2};
+    static const char *const words[] = {"view-consistency:warp-l1"};
+    static struct t3d_pair_result out;
+    int row = 0;
+
+    (void)state;
+    assert_int_equal(t3d_metrics_choose(&o.choice, words, 1, NULL), T3D_OK);
+    while (!o.choice.on[row])
+        row++;
+    for (int i = 0; i < N; i++) { /* a sphere of radius .6, Fibonacci's lattice */
+        double z = 1 - (2 * i + 1.) / N, a = 2.399963 * i, r = sqrt(1 - z * z);
+        double p[3] = {r * cos(a), r * sin(a), z};
+        for (int k = 0; k < 3; k++) {
+            xyz[i][k] = (float)(.6 * p[k]);
+            log_scale[i][k] = logf(.05f);
+            rgb[i][k] = (float)(.5 + .3 * p[k]);
+        }
+        quaternion[i][0] = 1;
+        opacity[i] = 5;
+    }
+    t3d_pair_clear(&out);
+    assert_int_equal(t3d_pair_warp(&out, &o, &g, NULL), T3D_OK);
+    assert_true(out.value[row] > .95 && out.value[row] <= 1);
+    assert_string_equal(out.id[row], "view-consistency:warp-l1:ring16-64");
+    g.n = 0;
+    t3d_pair_clear(&out);
+    assert_int_equal(t3d_pair_warp(&out, &o, &g, NULL), T3D_OK);
+    assert_true(isnan(out.value[row]) && out.note[row][0]);
 }
 
 /* --- CLIP ------------------------------------------------------------------------------------- */
@@ -286,11 +324,9 @@ static void costs(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(consistent),
-        cmocka_unit_test(inconsistent),
-        cmocka_unit_test(scores_as_torchmetrics),
-        cmocka_unit_test(without_captions),
-        cmocka_unit_test(costs),
+        cmocka_unit_test(consistent),       cmocka_unit_test(inconsistent),
+        cmocka_unit_test(splats),           cmocka_unit_test(scores_as_torchmetrics),
+        cmocka_unit_test(without_captions), cmocka_unit_test(costs),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
