@@ -17,13 +17,19 @@ static const char *const ply_property[PLY_FLOATS] = {
     "x",       "y",       "z",       "nx",      "ny",    "nz",    "f_dc_0", "f_dc_1", "f_dc_2",
     "opacity", "scale_0", "scale_1", "scale_2", "rot_0", "rot_1", "rot_2",  "rot_3"};
 
+struct t3d_gaussians t3d_gaussians_in(const float *block, size_t n)
+{
+    return (struct t3d_gaussians){
+        n, block, block + 3 * n, block + 6 * n, block + 10 * n, block + 11 * n};
+}
+
 /* --- pruning --------------------------------------------------------------------------------- */
 
 int t3d_gaussians_prune(struct t3d_gaussians *out, const struct t3d_gaussians *g,
                         double min_opacity, struct t3d_arena *a, struct t3d_err *err)
 {
     double logit = log(min_opacity / (1 - min_opacity));
-    float *block = t3d_alloc_raw(a, g->n * 14 + 1, sizeof *block), *p;
+    float *block = t3d_alloc_raw(a, g->n * T3D_GAUSSIAN_FLOATS + 1, sizeof *block), *p;
     size_t n = 0;
 
     if (!block)
@@ -31,7 +37,7 @@ int t3d_gaussians_prune(struct t3d_gaussians *out, const struct t3d_gaussians *g
     for (size_t i = 0; i < g->n; i++)
         n += g->opacity[i] >= logit;
     p = block;
-    *out = (struct t3d_gaussians){n, p, p + 3 * n, p + 6 * n, p + 10 * n, p + 11 * n};
+    *out = t3d_gaussians_in(p, n);
     n = 0;
     for (size_t i = 0; i < g->n; i++)
         if (g->opacity[i] >= logit) {

@@ -23,6 +23,11 @@ struct t3d_gaussians {
     const float *rgb;        /* (n, 3) */
 };
 
+/* Gaussians in one block of T3D_GAUSSIAN_FLOATS x n floats: the arrays above one after the other.
+ */
+enum { T3D_GAUSSIAN_FLOATS = 14 };
+struct t3d_gaussians t3d_gaussians_in(const float *block, size_t n);
+
 /* Only those of at least this opacity (after the sigmoid), in their order; arrays in the arena. */
 int t3d_gaussians_prune(struct t3d_gaussians *out, const struct t3d_gaussians *g,
                         double min_opacity, struct t3d_arena *a,

@@ -6,7 +6,8 @@
  * world matrices (_node); a plan of every primitive in use, which checks accessors and index ranges
  * and bounds all memory before it is taken (_plan); materials (_material); vertices and triangles
  * of each instance
- * (_draw); pictures (_material). Accessors and buffers are resolved once, when first used
+ * (_draw); Gaussians (_splat); pictures (_material). Accessors and buffers are resolved once, when
+ * first used
  * (_accessor, _buffer).
  *
  * Functions return T3D_OK, GLTF_BAD (this primitive is bad: g->why says why, the object goes on),
@@ -174,6 +175,9 @@ void t3di_gltf_count_bad(struct t3di_gltf *g);
 /* --- read_gltf_material.c --- */
 int t3di_gltf_materials(struct t3di_gltf *g);
 int t3di_gltf_pictures(struct t3di_gltf *g);
+
+/* --- read_gltf_splat.c --- */
+int t3di_gltf_splats(struct t3di_gltf *g);
 
 /* --- read_gltf_draw.c --- */
 int t3di_gltf_draws(struct t3di_gltf *g);

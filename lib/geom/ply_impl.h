@@ -33,6 +33,17 @@ enum t3di_ply_role {
     T3DI_PLY_A,
     T3DI_PLY_U,
     T3DI_PLY_V,
+    T3DI_PLY_DC0, /* of 3D Gaussian Splatting, in this order up to ROT3 */
+    T3DI_PLY_DC1,
+    T3DI_PLY_DC2,
+    T3DI_PLY_OPACITY,
+    T3DI_PLY_SCALE0,
+    T3DI_PLY_SCALE1,
+    T3DI_PLY_SCALE2,
+    T3DI_PLY_ROT0,
+    T3DI_PLY_ROT1,
+    T3DI_PLY_ROT2,
+    T3DI_PLY_ROT3,
     T3DI_PLY_INDICES,  /* list */
     T3DI_PLY_TEXCOORD, /* list: u v of each corner */
     T3DI_PLY_ROLES

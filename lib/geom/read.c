@@ -89,10 +89,12 @@ static const struct {
     int (*looks)(const struct t3d_source *src); /* NULL = only the ending tells */
     reader *read;
 } formats[] = {
-    {"glb", is_glb, t3d_read_gltf}, {"gltf", is_gltf, t3d_read_gltf}, {"ply", is_ply, t3d_read_ply},
-    {"off", is_off, t3d_read_off},  {"obj", NULL, t3d_read_obj},      {"off", NULL, t3d_read_off},
-    {"stl", NULL, t3d_read_stl},    {"stl", is_stl, t3d_read_stl}, /* "solid" is a word: other
-                                                                      formats first */
+    {"glb", is_glb, t3d_read_gltf},  {"gltf", is_gltf, t3d_read_gltf},
+    {"ply", is_ply, t3d_read_ply},   {"off", is_off, t3d_read_off},
+    {"obj", NULL, t3d_read_obj},     {"off", NULL, t3d_read_off},
+    {"splat", NULL, t3d_read_splat}, {"stl", NULL, t3d_read_stl},
+    {"stl", is_stl, t3d_read_stl}, /* "solid" is a word: other
+     formats first */
 };
 
 /* --- what else it may be -----------------------------------------------------------------------

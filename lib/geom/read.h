@@ -29,10 +29,10 @@ struct t3d_source {
     void *ctx;
 };
 
-/* By content first, ending second: glb, gltf, obj, ply, stl (both), off, and what t3d_read_other
- * reads. T3D_SKIP
+/* By content first, ending second: glb, gltf, obj, ply, stl (both), off, splat, and what
+ * t3d_read_other reads. T3D_SKIP
  * "unknown-format" says what the bytes look like ("HTML page", "gzip", "empty file", ...).
- * A scene without triangles is not an error here. */
+ * A scene without triangles is not an error here: files of splats (doc/formats.md) have none. */
 int t3d_read_scene(struct t3d_scene *s, struct t3d_arena *a, const struct t3d_source *src,
                    unsigned flags, struct t3d_err *err) T3D_MUST_CHECK;
 
@@ -47,6 +47,9 @@ int t3d_read_stl(struct t3d_scene *s, struct t3d_arena *a, const struct t3d_sour
                  unsigned flags, struct t3d_err *err) T3D_MUST_CHECK;
 int t3d_read_off(struct t3d_scene *s, struct t3d_arena *a, const struct t3d_source *src,
                  unsigned flags, struct t3d_err *err) T3D_MUST_CHECK;
+
+int t3d_read_splat(struct t3d_scene *s, struct t3d_arena *a, const struct t3d_source *src,
+                   unsigned flags, struct t3d_err *err) T3D_MUST_CHECK;
 
 /* .fbx, .dae, .3ds and .3mf by assimp, where t3d_read_other_load has loaded it (0; -1 when it
  * cannot be loaded), else T3D_SKIP "no-library". Loading opens files: it comes before the filter.

@@ -126,6 +126,7 @@ static int is_supported(const struct t3d_jsontok *j, uint32_t t)
                                         "KHR_materials_emissive_strength",
                                         "EXT_texture_webp",
                                         "EXT_mesh_gpu_instancing",
+                                        "KHR_gaussian_splatting",
                                         "KHR_lights_punctual",
                                         "KHR_materials_variants",
                                         "KHR_animation_pointer",
@@ -233,7 +234,8 @@ int t3d_read_gltf(struct t3d_scene *s, struct t3d_arena *a, const struct t3d_sou
     if (flags & T3D_READ_NAMES)
         return t3di_gltf_names(&g);
     if ((r = t3di_gltf_nodes(&g)) < 0 || (r = t3di_gltf_plan(&g)) < 0 ||
-        (r = t3di_gltf_materials(&g)) < 0 || (r = t3di_gltf_draws(&g)) < 0)
+        (r = t3di_gltf_materials(&g)) < 0 || (r = t3di_gltf_draws(&g)) < 0 ||
+        (r = t3di_gltf_splats(&g)) < 0)
         return r;
     return t3di_gltf_pictures(&g);
 }

@@ -2,7 +2,8 @@
 /* PLY: vertices with normals, colours (sRGB) and texture coordinates, faces, triangle strips.
  * Elements and properties of other names are passed over; a file without faces is a point cloud.
  * MeshLab's "comment TextureFile" and its coordinates for each corner ("list uchar float texcoord")
- * are understood. */
+ * are understood. Vertices with what 3D Gaussian Splatting writes (f_dc, opacity, scale, rot), in a
+ * file without faces, are Gaussians. */
 #include "geom/ply_impl.h"
 
 #include <math.h>
@@ -10,6 +11,7 @@
 
 #include "geom/mesh_impl.h"
 #include "geom/read_impl.h"
+#include "geom/splat_impl.h"
 
 struct ply {
     struct t3di_ply file;
@@ -76,12 +78,9 @@ static int alloc_vertices(struct ply *p, const struct t3di_ply_element *e, struc
     return T3D_OK;
 }
 
-static int read_vertex(struct ply *p, const struct t3di_ply_element *e, uint64_t i, float full)
+/* The values of a row by their roles; 0 where the file ends or has a word that is no number. */
+static int read_values(struct ply *p, const struct t3di_ply_element *e, float value[T3DI_PLY_ROLES])
 {
-    struct t3d_scene *s = p->s;
-    float value[T3DI_PLY_ROLES];
-
-    value[T3DI_PLY_A] = full > 0 ? full : NAN; /* NaN: white, as t3di_colors_to_linear says */
     for (uint32_t k = e->first; k < e->first + e->n; k++) {
         const struct t3di_ply_property *q = &p->file.property[k];
         if (q->role == T3DI_PLY_OTHER || q->list_type) {
@@ -92,6 +91,17 @@ static int read_vertex(struct ply *p, const struct t3di_ply_element *e, uint64_t
         }
     }
     t3di_ply_end_row(&p->file);
+    return 1;
+}
+
+static int read_vertex(struct ply *p, const struct t3di_ply_element *e, uint64_t i, float full)
+{
+    struct t3d_scene *s = p->s;
+    float value[T3DI_PLY_ROLES];
+
+    value[T3DI_PLY_A] = full > 0 ? full : NAN; /* NaN: white, as t3di_colors_to_linear says */
+    if (!read_values(p, e, value))
+        return 0;
     memcpy(s->position[i], &value[T3DI_PLY_X], sizeof *s->position);
     if (s->normal)
         memcpy(s->normal[i], &value[T3DI_PLY_NX], sizeof *s->normal);
@@ -112,6 +122,43 @@ static void settle_normals(struct ply *p)
             p->s->normal = NULL;
             p->flags &= ~(uint32_t)T3D_HAS_NORMAL;
         }
+}
+
+/* --- Gaussians --- */
+
+static int are_gaussians(const struct ply *p, const struct t3di_ply_element *e)
+{
+    for (uint32_t i = 0; i < p->file.n_elements; i++)
+        if (p->file.element[i].kind > T3DI_PLY_VERTEX && p->file.element[i].count)
+            return 0;
+    return has_roles(&p->file, e, T3DI_PLY_X, T3DI_PLY_Z) &&
+           has_roles(&p->file, e, T3DI_PLY_DC0, T3DI_PLY_ROT3);
+}
+
+/* Rows of the file become Gaussians of the scene, which then has no vertices. */
+static int read_gaussians(struct ply *p, const struct t3di_ply_element *e, struct t3d_err *err)
+{
+    struct t3d_scene *s = p->s;
+    int r = t3di_alloc_gaussians(s, p->a, e->count, err);
+
+    s->n_vertices = 0;
+    if (r < 0)
+        return r;
+    for (uint32_t i = 0; i < e->count; i++) {
+        struct t3di_gaussian g;
+        float value[T3DI_PLY_ROLES];
+        if (!read_values(p, e, value))
+            return truncated(err, "vertex", i);
+        memcpy(g.xyz, &value[T3DI_PLY_X], sizeof g.xyz);
+        memcpy(g.log_scale, &value[T3DI_PLY_SCALE0], sizeof g.log_scale);
+        memcpy(g.quaternion, &value[T3DI_PLY_ROT0], sizeof g.quaternion);
+        g.opacity = value[T3DI_PLY_OPACITY];
+        for (int k = 0; k < 3; k++)
+            g.rgb[k] = .5f + T3DI_SH0 * value[T3DI_PLY_DC0 + k];
+        t3di_turn_up(&g);
+        t3di_put_gaussian(s, i, &g);
+    }
+    return T3D_OK;
 }
 
 static int read_vertices(struct ply *p, const struct t3di_ply_element *e, struct t3d_err *err)
@@ -314,7 +361,7 @@ static int read_rows(struct ply *p, const struct t3di_ply_element *e, struct t3d
             "the PLY file says %llu rows of an element, but only %llu bytes follow",
             (unsigned long long)e->count, (unsigned long long)left);
     if (e->kind == T3DI_PLY_VERTEX)
-        return read_vertices(p, e, err);
+        return are_gaussians(p, e) ? read_gaussians(p, e, err) : read_vertices(p, e, err);
     if (!e->n)
         return T3D_OK;
     if (e->kind != T3DI_PLY_UNKNOWN)
@@ -412,7 +459,7 @@ int t3d_read_ply(struct t3d_scene *s, struct t3d_arena *a, const struct t3d_sour
     for (uint32_t i = 0; i < p->file.n_elements; i++)
         if ((r = read_rows(p, &p->file.element[i], err)) < 0)
             return r;
-    s->notes.n_points += s->n_triangles ? 0 : s->n_vertices;
+    s->notes.n_points += s->n_triangles ? 0 : s->n_vertices + s->n_gaussians;
     s->notes.n_nodes = s->notes.n_meshes = 1;
     if (p->corner_uv && s->n_triangles && (r = split_vertices(p, err)) < 0)
         return r;

@@ -4,6 +4,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "geom/gaussians.h"
 #include "geom/read_impl.h"
 #include "image/image.h"
 
@@ -58,8 +59,13 @@ static int check_counts(const struct t3d_scene *s, struct t3d_err *err)
                              s->n_triangles > T3D_MAX_TRIANGLES ? s->n_triangles : s->n_vertices,
                              "flat scene: %u vertices and %u triangles are more than %u and %u",
                              s->n_vertices, s->n_triangles, T3D_MAX_VERTICES, T3D_MAX_TRIANGLES);
-    if ((s->n_vertices && !s->position) || (s->n_triangles && !s->triangle) ||
-        (s->n_draws && !s->draw) || (s->n_materials && !s->material) || (s->n_images && !s->image))
+    if (s->n_gaussians > T3D_MAX_GAUSSIANS)
+        return t3d_err_value(err, T3D_SKIP, "bad-scene", s->n_gaussians,
+                             "flat scene: %u Gaussians are more than %u", s->n_gaussians,
+                             T3D_MAX_GAUSSIANS);
+    if ((s->n_vertices && !s->position) || (s->n_gaussians && !s->gaussian) ||
+        (s->n_triangles && !s->triangle) || (s->n_draws && !s->draw) ||
+        (s->n_materials && !s->material) || (s->n_images && !s->image))
         return bad_scene(err, "pointer: an array is missing", 0);
     return T3D_OK;
 }
@@ -79,6 +85,8 @@ static int check_floats(const struct t3d_scene *s, struct t3d_err *err)
         if (array[k].data && !t3di_all_finite(array[k].data, array[k].width * s->n_vertices))
             return t3d_err_set(err, T3D_SKIP, "non-finite", "a vertex has a NaN or infinite %s",
                                array[k].name);
+    if (s->gaussian && !t3di_all_finite(s->gaussian, T3D_GAUSSIAN_FLOATS * (size_t)s->n_gaussians))
+        return t3d_err_set(err, T3D_SKIP, "non-finite", "a Gaussian has a NaN or infinite value");
     return T3D_OK;
 }
 
@@ -205,16 +213,16 @@ int t3d_scene_check(const struct t3d_scene *s, struct t3d_err *err)
 /* The layout follows from the counts in the header alone: the header, then each array that is
  * present, then the pixels of each picture that has them, all aligned to 64 bytes. A picture's
  * pointer is packed as "not NULL" only; unpacking puts the true one there. */
-static const char magic[8] = "t3dscn1";
+static const char magic[8] = "t3dscn2";
 
 struct header {
     char magic[8];
-    uint32_t n_vertices, n_triangles, n_draws, n_materials, n_images;
+    uint32_t n_vertices, n_triangles, n_draws, n_materials, n_images, n_gaussians;
     uint32_t present; /* bit 0 normal, 1 tangent, 2 color, 3 + k uv slot k */
     struct t3d_scene_notes notes;
 };
 
-enum { ALIGN = 64, N_ARRAYS = 8 + T3D_MAX_UV, IMAGES = N_ARRAYS - 1 };
+enum { ALIGN = 64, N_ARRAYS = 9 + T3D_MAX_UV, IMAGES = N_ARRAYS - 1 };
 
 struct layout {
     size_t at[N_ARRAYS];
@@ -242,6 +250,7 @@ static void lay_out(struct layout *l, const struct header *h)
                                     sizeof(uint32_t[3]) * h->n_triangles,
                                     sizeof(struct t3d_draw) * h->n_draws,
                                     sizeof(struct t3d_material) * h->n_materials,
+                                    sizeof(float[T3D_GAUSSIAN_FLOATS]) * h->n_gaussians,
                                     sizeof(struct t3d_picture) * h->n_images};
     size_t at = aligned(sizeof *h);
 
@@ -260,6 +269,7 @@ static void fill_header(struct header *h, const struct t3d_scene *s)
                          .n_draws = s->n_draws,
                          .n_materials = s->n_materials,
                          .n_images = s->n_images,
+                         .n_gaussians = s->n_gaussians,
                          .notes = s->notes};
     memcpy(h->magic, magic, sizeof magic);
     h->present = (s->normal ? 1u : 0) | (s->tangent ? 2u : 0) | (s->color ? 4u : 0);
@@ -310,8 +320,8 @@ static void put_picture(char *at, const struct t3d_picture *p)
 
 void t3d_scene_pack(const struct t3d_scene *s, void *buf)
 {
-    const void *array[] = {s->position, s->normal, s->tangent,  s->color, s->uv[0],   s->uv[1],
-                           s->uv[2],    s->uv[3],  s->triangle, s->draw,  s->material};
+    const void *array[] = {s->position, s->normal, s->tangent,  s->color, s->uv[0],    s->uv[1],
+                           s->uv[2],    s->uv[3],  s->triangle, s->draw,  s->material, s->gaussian};
     struct header h;
     struct layout l;
     char *base = buf;
@@ -348,6 +358,7 @@ static void point(struct t3d_scene *s, const struct header *h, char *base, const
                             .n_draws = h->n_draws,
                             .n_materials = h->n_materials,
                             .n_images = h->n_images,
+                            .n_gaussians = h->n_gaussians,
                             .notes = h->notes};
     s->position = array_at(base, l, 0);
     s->normal = array_at(base, l, 1);
@@ -358,6 +369,7 @@ static void point(struct t3d_scene *s, const struct header *h, char *base, const
     s->triangle = array_at(base, l, 4 + T3D_MAX_UV);
     s->draw = array_at(base, l, 5 + T3D_MAX_UV);
     s->material = array_at(base, l, 6 + T3D_MAX_UV);
+    s->gaussian = array_at(base, l, 7 + T3D_MAX_UV);
     s->image = array_at(base, l, IMAGES);
 }
 

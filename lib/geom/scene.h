@@ -9,7 +9,9 @@
  * are kept (they are a measure).
  *
  * A scene that passed t3d_scene_check has: every index < n_vertices and inside its draw's vertex
- * range, finite positions, normals, uv, colours and material values, image references in range. */
+ * range, finite positions, normals, uv, colours, Gaussians and material values, image references in
+ * range.
+ */
 #ifndef T3D_GEOM_SCENE_H
 #define T3D_GEOM_SCENE_H
 
@@ -23,6 +25,7 @@ struct t3d_arena;
 enum { T3D_MAX_UV = 4 };              /* distinct TEXCOORD sets kept; slots are per scene */
 #define T3D_MAX_TRIANGLES (64u << 20) /* more, as instanced, is T3D_SKIP "too-large" */
 #define T3D_MAX_VERTICES  (96u << 20)
+#define T3D_MAX_GAUSSIANS (16u << 20)
 
 enum t3d_alpha_mode { T3D_ALPHA_OPAQUE, T3D_ALPHA_MASK, T3D_ALPHA_BLEND };
 enum t3d_wrap { T3D_WRAP_REPEAT, T3D_WRAP_CLAMP, T3D_WRAP_MIRROR };
@@ -100,7 +103,7 @@ struct t3d_scene_notes {
 };
 
 struct t3d_scene {
-    uint32_t n_vertices, n_triangles, n_draws, n_materials, n_images;
+    uint32_t n_vertices, n_triangles, n_draws, n_materials, n_images, n_gaussians;
     float (*position)[3];
     float (*normal)[3];         /* NULL when no draw has it; zero where a draw has none */
     float (*tangent)[4];        /* likewise */
@@ -110,6 +113,8 @@ struct t3d_scene {
     struct t3d_draw *draw;
     struct t3d_material *material;
     struct t3d_picture *image;
+    float *gaussian; /* (14 n_gaussians,), see t3d_gaussians_in in geom/gaussians.h; of files of
+                        splats, which have no triangles as a rule */
     struct t3d_scene_notes notes;
 };
 
