@@ -232,6 +232,10 @@ bench: all
 models: all
 	@PATH="$(CURDIR)/$(B):$$PATH" scripts/make-models
 
+# The same models on real objects that are not ours to ship: DATA is a folder of KayKit's packs.
+models-kaykit: all
+	@PATH="$(CURDIR)/$(B):$$PATH" scripts/make-kaykit "$(DATA)" $(STEPS)
+
 install: all
 	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/share/man/man1 \
 	    $(DESTDIR)$(PREFIX)/share/bash-completion/completions \
@@ -253,7 +257,7 @@ uninstall:
 clean:
 	rm -rf build
 help:
-	@echo 'all check check-long lint demo bench models install uninstall clean units fuzzers benches check-gpu bench-gpu'
-	@echo 'config=release|debug|sanitize|fuzz  CC=gcc|clang-14  V=1  PEERS=DIR (bench)  CUDA=DIR|no'
+	@echo 'all check check-long lint demo bench models models-kaykit install uninstall clean units fuzzers benches check-gpu bench-gpu'
+	@echo 'config=release|debug|sanitize|fuzz  CC=gcc|clang-14  V=1  PEERS=DIR (bench)  DATA=DIR STEPS=N (models-kaykit)  CUDA=DIR|no'
 .PHONY: all units check check-gpu bench-gpu check-long lint check-headers fuzzers benches demo bench models install uninstall clean help FORCE
 -include $(shell find $(B) build/cuda build/emulated -name '*.d' 2>/dev/null)

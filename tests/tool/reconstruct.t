@@ -28,12 +28,12 @@ models=reconstructor staged=reconstructor sizes='nano base' stops='2'
 [ -z "${T3D_ALL:-}" ] ||
 	{ models='reconstructor nerf_mae' staged='turbo3d reconstructor' sizes='nano small base large' stops='2 3 4'; }
 for model in $models; do
-	expect_status 0 "a run of $model" begin $model whole-$model 5 -j 2
-	begin $model parts-$model 3 -j 1
+	expect_status 0 "a run of $model" begin "$model" "whole-$model" 5 -j 2
+	begin "$model" "parts-$model" 3 -j 1
 	rm ws/runs/parts-$model/model.safetensors
-	begin $model parts-$model 5 -j 3
-	is "$(sums parts-$model)" "$(sums whole-$model)" 'in parts it has the same weights and checkpoints'
-	is "$(lines parts-$model | grep -v parameters)" "$(lines whole-$model | grep -v parameters)" 'and the same log'
+	begin "$model" "parts-$model" 5 -j 3
+	is "$(sums "parts-$model")" "$(sums "whole-$model")" 'in parts it has the same weights and checkpoints'
+	is "$(lines "parts-$model" | grep -v parameters)" "$(lines "whole-$model" | grep -v parameters)" 'and the same log'
 	is "$(jq -r '[.model, .size, .resolution] | @tsv' "ws/runs/whole-$model/config.json")" \
 		"$(printf '%s\tnano\t32' $model)" 'config.json says what it is'
 	is "$(jq -s -c 'map(select(.val_ssim and .loss == null)) | [.[0].step, .[1].step, .[0].val_psnr > 3, .[0].val_objects > 0]' \
@@ -132,16 +132,16 @@ stages() {
 		--multi-stage --coarse-steps 3 --fine-steps 2 -q "$@"
 }
 for model in $staged; do
-	expect_status 0 "$model in two stages" stages $model both-$model 5 -j 2
+	expect_status 0 "$model in two stages" stages "$model" "both-$model" 5 -j 2
 	is "$(jq .resolution ws/runs/both-$model/config.json)" 64 'ends at the fine one'
 	is "$(jq -s -c 'map(select(.loss).step)' ws/runs/both-$model/log.ndjson)" '[1,2,3,4,5]' 'every step is in the log once'
 	for steps in $stops 5; do
-		stages $model each-$model $steps -j 1
+		stages "$model" "each-$model" "$steps" -j 1
 	done
-	is "$(sums each-$model)" "$(sums both-$model)" 'step by step, across the border, it is the same'
-	is "$(lines each-$model | grep -v parameters)" "$(lines both-$model | grep -v parameters)" 'and so is the log'
-	stages $model each-$model 2
-	is "$(sums each-$model)" "$(sums both-$model)" 'a shorter run changes nothing'
+	is "$(sums "each-$model")" "$(sums "both-$model")" 'step by step, across the border, it is the same'
+	is "$(lines "each-$model" | grep -v parameters)" "$(lines "both-$model" | grep -v parameters)" 'and so is the log'
+	stages "$model" "each-$model" 2
+	is "$(sums "each-$model")" "$(sums "both-$model")" 'a shorter run changes nothing'
 done
 [ -z "${T3D_ALL:-}" ] ||
 	expect_status 0 'an object of the fine one' t3d generate 'a cube' --checkpoint ws/runs/both-turbo3d -o x.ply
