@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* t3d fetch cap3d: captions for the objects of the workspace. */
+/* t3d fetch cap3d: captions, and ready-made renders, for the objects of the workspace. */
 #include <stdio.h>
 
 #include "base/json.h"
 #include "base/log.h"
 #include "base/tool.h"
 #include "fetch/fetch.h"
+#include "fetch/fetch_cap3d.h"
 #include "store/cap3d.h"
 #include "store/dataset.h"
 #include "store/manifest.h"
@@ -13,12 +14,16 @@
 struct conf {
     struct t3d_common common;
     const char *base_url, *revision, *captions;
+    struct t3d_list renders;
     struct fetch_net net;
 };
 
 static const struct t3d_opt opts[] = {
     {0, "captions", T3D_OPT_STRING, offsetof(struct conf, captions), "FILE", NULL, NULL,
      "a list that is here already, in place of Cap3D's: csv, json or ndjson, by uid or sha256"},
+    {0, "renders", T3D_OPT_FILES, offsetof(struct conf, renders), "ZIP", NULL, NULL,
+     "no captions, but the 20 renders of each object that is here, from Cap3D's zip files "
+     "(compressed_imgs_perobj_*.zip), as shards renders/cap3d-512"},
     {0, "base-url", T3D_OPT_STRING, offsetof(struct conf, base_url), "URL", NULL, NULL,
      "a mirror: takes the place of scheme and host of the addresses"},
     {0, "revision", T3D_OPT_STRING, offsetof(struct conf, revision), "REV", NULL, NULL,
@@ -49,6 +54,40 @@ static int report(const struct conf *c, const struct t3d_cap3d_counts *n, struct
     return r;
 }
 
+static int run_renders(const struct conf *c, struct t3d_err *err)
+{
+    struct fetch_renders n = {0};
+    struct t3d_manifest *m;
+    cJSON *o;
+    int r = t3d_manifest_open(&m, c->common.workspace, 0, err);
+
+    if (r == T3D_OK) {
+        r = fetch_cap3d_renders(&c->common, &c->renders, m, &n, err);
+        t3d_manifest_close(m);
+    }
+    if (r < 0)
+        return r;
+    t3d_info("renders of %llu objects: %llu taken, %llu unchanged, %llu failed, %llu have not "
+             "passed fetch and filter",
+             (unsigned long long)n.in_archives, (unsigned long long)n.ok,
+             (unsigned long long)n.unchanged, (unsigned long long)n.failed,
+             (unsigned long long)n.not_ready);
+    o = cJSON_CreateObject();
+    t3d_json_set_str(o, "stage", "fetch");
+    t3d_json_set_str(o, "dataset", "cap3d");
+    t3d_json_set_num(o, "in_archives", (double)n.in_archives);
+    t3d_json_set_num(o, "ok", (double)n.ok);
+    t3d_json_set_num(o, "unchanged", (double)n.unchanged);
+    t3d_json_set_num(o, "failed", (double)n.failed);
+    t3d_json_set_num(o, "not_ready", (double)n.not_ready);
+    r = t3d_emit(o, err);
+    cJSON_Delete(o);
+    return r < 0                  ? r
+           : t3d_stop_requested() ? t3d_stop_requested()
+           : n.failed             ? T3D_EXIT_PARTIAL
+                                  : 0;
+}
+
 static int run(void *conf, struct t3d_err *err)
 {
     struct conf *c = conf;
@@ -63,6 +102,8 @@ static int run(void *conf, struct t3d_err *err)
     struct t3d_manifest *m = NULL;
     int r;
 
+    if (c->renders.n)
+        return run_renders(c, err);
     fetch_host_of(c->base_url ? c->base_url : "https://huggingface.co", host);
     if (!c->net.token_host && c->net.token_file)
         c->net.token_host = host;
@@ -76,8 +117,8 @@ static int run(void *conf, struct t3d_err *err)
 }
 
 const struct t3d_command fetch_cap3d = {.name = "cap3d",
-                                        .summary = "take captions of Cap3D for the objects that "
-                                                   "are there",
+                                        .summary = "take captions or renders of Cap3D for the "
+                                                   "objects that are there",
                                         .opts = opts,
                                         .conf_size = sizeof(struct conf),
                                         .run = run};

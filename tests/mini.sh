@@ -130,3 +130,31 @@ make_mini() {
 	mini_xl "$1"
 	mini_cap3d "$1"
 }
+
+# mini_renders ZIP: renders of the first three objects of mini_objects as Cap3D has them, of one that is damaged and
+# of one that nobody has. Needs a workspace `made` that is rendered: its pictures are taken.
+mini_renders() {
+	mkdir -p views inner
+	[ -d views/png ] || t3d -C made filter -q
+	[ -d views/png ] || t3d -C made render --num-views 20 --resolution 64 --format dir --output-dir views/png -q
+	first=$(find views/png -mindepth 1 -maxdepth 1 -type d | sort | head -1)
+	pairs=
+	i=0
+	while [ $i -lt 20 ]; do
+		n=$(printf %05d $i)
+		# a ring of radius 2 in Blender's frame, at the height of the object
+		awk -v i=$i 'BEGIN { a = 6.283185307179586 * i / 20; c = cos(a); s = sin(a)
+			printf("{\"format_version\":6,\"max_depth\":5.0,\"bbox\":[[-0.5,-0.5,-0.5],[0.5,0.5,0.5]],\"origin\":[%.15f,%.15f,0],\"x_fov\":0.6911112070083618,\"y_fov\":0.6911112070083618,\"x\":[%.15f,%.15f,0],\"y\":[0,0,-1],\"z\":[%.15f,%.15f,0]}", 2 * s, -2 * c, c, s, -s, c) }' >"inner/$n.json"
+		pairs="$pairs $n.png=$first/$(printf %03d $i).png deflate:$n.json=inner/$n.json"
+		i=$((i + 1))
+	done
+	# shellcheck disable=SC2086 # one word a member
+	"$T3D_BUILD/aid/pack" zip inner/whole.zip $pairs info.json=inner/00000.json
+	# shellcheck disable=SC2086
+	"$T3D_BUILD/aid/pack" zip inner/short.zip $(printf '%s\n' $pairs | grep -v 00013.png)
+	head -c 2000 inner/whole.zip >inner/cut.zip
+	d=Cap3D_Objaverse_renderimgs
+	set -- "$1" $(echo "$mini_objects" | cut -d' ' -f1)
+	"$T3D_BUILD/aid/pack" zip "$1" "zip64:$d/$2.zip=inner/whole.zip" "deflate:$d/$3.zip=inner/whole.zip" \
+		"$d/$4.zip=inner/short.zip" "$d/$5.zip=inner/cut.zip" "$d/nobody.zip=inner/whole.zip" "$d/readme.txt=inner/00000.json"
+}

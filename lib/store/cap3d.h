@@ -4,6 +4,7 @@
 #ifndef T3D_STORE_CAP3D_H
 #define T3D_STORE_CAP3D_H
 
+#include <stddef.h>
 #include <stdint.h>
 
 #include "base/err.h"
@@ -23,5 +24,8 @@ struct t3d_cap3d_counts {
 int t3d_cap3d_captions(struct t3d_manifest *m, const struct t3d_dataset_conf *conf,
                        const char *file, struct t3d_cap3d_counts *n,
                        struct t3d_err *err) T3D_MUST_CHECK;
+
+/* Side of a square PNG picture whose chunks are all sound; 0 = it is none. */
+uint32_t t3d_cap3d_picture(const void *data, size_t size);
 
 #endif

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* libFuzzer target: lists of objects as they come from elsewhere: rows of addresses, members of a
- * long JSON object, licences, Snappy's pages. */
+ * long JSON object, licences, Snappy's pages,
+ * members of zip files. */
 #include <stddef.h>
 #include <stdint.h>
 #include <stdlib.h>
@@ -13,6 +14,7 @@
 #include "store/json_members.h"
 #include "store/snappy_impl.h"
 #include "store/url_list.h"
+#include "store/zip.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -59,6 +61,23 @@ static void members(const char *path)
     t3d_json_members_close(j);
 }
 
+static void zip(const uint8_t *data, size_t size)
+{
+    const struct t3d_zip_member *m;
+    struct t3d_zip *z;
+    struct t3d_err err;
+    uint8_t *content;
+    size_t n;
+
+    if (t3d_zip_parse(&z, data, size, "zip", &err) < 0)
+        return;
+    m = t3d_zip_members(z, &n);
+    for (size_t i = 0; i < n && i < 50; i++)
+        if (t3d_zip_read(z, &m[i], 1 << 20, &content, &err) == T3D_OK)
+            free(content);
+    t3d_zip_close(z);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     static uint8_t out[1 << 16];
@@ -77,6 +96,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         (void)t3di_snappy(data, size, out, n);
     if (size)
         (void)t3di_snappy(data + 1, size - 1, out, (size_t)data[0] * 64);
+    zip(data, size);
     t3d_arena_free(&a);
     return 0;
 }

@@ -19,6 +19,7 @@ tokens=$T3D_SOURCE/tests/ref/tokens
 { printf '\004'; head -c 20000 "$tokens/unigram/spiece.model"; } >"$seeds/tokenizer.4"
 cp "$T3D_SOURCE"/tests/ref/parquet/*.parquet "$seeds"
 printf '{"url":"http://a/b.glb","size":3,"captions":["x"]}\n{"uid":1}\nno\n' >"$seeds/list.ndjson"
+"$T3D_BUILD/aid/pack" zip "$seeds/a.zip" "deflate:a.obj=$seeds/a.obj" "zip64:b/c.off=$seeds/a.off"
 printf 'url\tsha256\tuid\nhttp://a/b.glb\t12\tx\n' >"$seeds/list.tsv"
 printf '{"a":{"license":"by","archives":{"glb":{"size":7}}},"b":"glbs/0/x.glb"}' >"$seeds/members.json"
 cp "$tokens/clip/cases_open_clip.ndjson" "$seeds/texts"

@@ -125,5 +125,27 @@ printf 'uid,caption\nysqP6VH2x99bODrQRbcYdQjSLjV,first\nnobody,x\nysqP6VH2x99bOD
 expect_status 0 'a list of one'"'"'s own' t3d -C one fetch cap3d --captions own.csv
 is "$(q one "SELECT group_concat(text) FROM caption JOIN object USING (num) WHERE uid = 'ysqP6VH2x99bODrQRbcYdQjSLjV'")" first,second 'rows of one key add up'
 is "$(jq -c '[.matched, .bad_rows]' out)" '[1,1]' 'a bad row is counted'
+
+# --- its renders -----------------------------------------------------------------------------------------
+mini_renders renders.zip
+expect_status 0 'renders of objects that are not filtered yet' t3d -C one fetch cap3d --renders renders.zip
+is "$(jq -c '[.in_archives, .ok, .not_ready]' out)" '[4,0,4]' 'wait'
+t3d -C one filter -q
+expect_status 3 'renders' t3d -C one fetch cap3d --rejects rejects --renders renders.zip
+is "$(jq -c '[.in_archives, .ok, .unchanged, .failed]' out)" '[4,2,0,2]' 'of those that are whole'
+is "$(jq -r '[.uid, .reason] | join(" ")' rejects | sort)" "$(echo "$mini_objects" | awk 'NR == 3 { print $1, "missing-view" } NR == 4 { print $1, "bad-zip" }' | sort)" 'the others say why'
+is "$(jq -r .member one/renders/cap3d-64/000000.idx | cut -d. -f2- | sort | uniq -c | awk '$1 == 2' | wc -l)" 23 'a sample has what render writes'
+is "$(tar -xOf one/renders/cap3d-64/000000.tar --wildcards '*.v07.png' | sha256sum)" "$(f=$(find views/png -name 007.png | sort | head -1); cat "$f" "$f" | sha256sum)" 'the pictures as they are'
+tar -xOf one/renders/cap3d-64/000000.tar --wildcards '*.cameras.json' | jq -sc '.[0].views[5] | [.azimuth, .elevation, .distance, .fov] | map(. * 1000 | round / 1000)' >cam
+is "$(cat cam)" '[90,0,2,39.598]' 'a camera at Blender'"'"'s +X is at azimuth 90'
+is "$(tar -xOf one/renders/cap3d-64/000000.tar --wildcards '*.cameras.json' | jq -sc '.[0].views[5] | [.c2w[0][3], .c2w[1][1], .c2w[0][2], .w2c[2][3]] | map(. * 1000 | round / 1000)')" '[2,1,1,2]' 'upright, looking at the object'
+expect_status 3 'again' t3d -C one fetch cap3d --renders renders.zip
+is "$(jq -c '[.ok, .unchanged, .failed]' out)" '[0,2,2]' 'only what failed'
+is "$(t3d -C one manifest list | jq -r 'select(.stages.render.state == "ok") | .uid')" "$(echo "$mini_objects" | head -2 | cut -d' ' -f1)" 'later stages see them'
+expect_status 0 'splits' t3d -C one splits --train .5 --val .25 --test .25
+expect_status 0 'nothing is wrong' t3d -C one manifest check
+head -c 3000 renders.zip >cut.zip
+expect_status 1 'an archive that is cut off' t3d -C one fetch cap3d --renders cut.zip
+like "$err" 'is not a zip file, or is cut off' 'is refused'
 kill $server
 done_testing
