@@ -84,7 +84,7 @@ while [ $at -lt "$count" ]; do
 		broken="$broken parser"
 		note "$(head -5 own)"
 	}
-	[ -z "$(t3d -C ws manifest check 2>&1)" ] || broken="$broken manifest"
+	[ -z "$(t3d -C ws manifest check -q 2>&1)" ] || broken="$broken manifest"
 	at=$((at + some))
 done
 is "$broken" '' "$count mutants through fetch, filter and render"

@@ -6,7 +6,10 @@
  *     FAULT_FROM=N        the N-th and all later ones fail
  *     FAULT_CHILDREN=1    count and fail in the processes that it forks, not in the first
  *
- * An allocation is a call of malloc, calloc, realloc, aligned_alloc or posix_memalign. */
+ * An allocation is a call of malloc, calloc, realloc, aligned_alloc or posix_memalign, counted from
+ * the beginning of main: what constructors of libraries do without memory is not ours. */
+
+#include <dlfcn.h>
 #include <errno.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -37,7 +40,27 @@ __attribute__((constructor)) static void begin(void)
     from = number("FAULT_FROM");
     children = (int)number("FAULT_CHILDREN");
     first = getpid();
+}
+
+typedef int main_function(int argc, char **argv, char **env);
+static main_function *program;
+
+static int counted_main(int argc, char **argv, char **env)
+{
     is_ready = 1;
+    return program(argc, argv, env);
+}
+
+/* The C library's way into a program. */
+int __libc_start_main(main_function *m, int argc, char **argv, main_function *init,
+                      void (*fini)(void), void (*rtld_fini)(void), void *stack_end);
+int __libc_start_main(main_function *m, int argc, char **argv, main_function *init,
+                      void (*fini)(void), void (*rtld_fini)(void), void *stack_end)
+{
+    __typeof__(&__libc_start_main) real = (__typeof__(real))dlsym(RTLD_NEXT, "__libc_start_main");
+
+    program = m;
+    return real(counted_main, argc, argv, init, fini, rtld_fini, stack_end);
 }
 
 __attribute__((destructor)) static void end(void)
