@@ -91,7 +91,7 @@ static int run(void *conf, struct t3d_err *err)
 {
     const struct conf *c = conf;
     char token[FETCH_TOKEN_SIZE];
-    struct t3d_fetch f = {.common = &c->common, .names = fetch_names};
+    struct t3d_fetch f = {.common = &c->common, .names = fetch_names, .unpacker = fetch_unpacker};
     struct t3d_fetch_urls urls = {
         .list = c->common.use_stdin || !c->common.operands.n ? "-" : c->common.operands.item[0],
         .captions = c->captions,

@@ -24,14 +24,6 @@ enum { PIPE = 256, GRACE_S = 2, EARLY_S = 2 };
 /* --- one object, in a worker
  * ---------------------------------------------------------------------- */
 
-/* External files cannot be had: an address is one file. */
-static int no_files(void *folder, const char *name, struct t3d_err *err)
-{
-    (void)folder;
-    return t3d_err_set(err, T3D_SKIP, "missing-file",
-                       "'%.200s' beside it was not fetched: an address is one file", name);
-}
-
 /* What is no 3D file at all is not stored: an error page, or a pointer in place of the file. */
 static int check_head(const struct t3di_url_job *j, struct t3d_err *err)
 {
@@ -73,10 +65,19 @@ static int store(struct t3di_urls *s, struct t3di_url_job *j, struct t3d_err *er
     return r;
 }
 
+char *t3di_url_stamp(struct t3d_arena *a, const struct t3d_object *o)
+{
+    return t3d_sprintf(a, "%s\n%s\n%s\n", o->content,
+                       strcmp(o->content, o->file_sha256) == 0 ? o->ending : "parts",
+                       o->file_sha256);
+}
+
+/* The one file of the address, and those beside it that it names. */
 static int keep(struct t3di_urls *s, struct t3di_url_job *j, int thread, struct t3d_err *err)
 {
     struct t3d_intake_item *in = &j->base.item;
     struct t3d_object *o = &in->object;
+    struct t3di_beside b = {.arena = &in->arena, .url = j->ask, .left = s->conf->max_bytes};
     const char *stamp;
     int r = T3D_OK;
 
@@ -85,16 +86,21 @@ static int keep(struct t3di_urls *s, struct t3di_url_job *j, int thread, struct 
         o->bytes = j->http.bytes;
         r = store(s, j, err);
     }
+    if (r == T3D_OK && !(b.side = t3di_side_of(s, thread, err)))
+        r = err->code;
     if (r < 0)
         return r;
-    t3d_gather_begin(&j->base.files, s->f->common->workspace, "", no_files, &in->arena);
+    t3d_gather_begin(&j->base.files, s->f->common->workspace, &b, t3di_beside_open, &in->arena);
     t3d_gather_stored(&j->base.files, o);
     r = t3d_fetch_names(s->f, &j->base, thread, j->url, err);
+    if (r >= T3D_OK && b.transient)
+        r = t3d_err_set(err, T3D_SKIP, "beside", "a file that it names could not be fetched now");
+    j->transient = b.transient;
     if (r == T3D_OK)
         r = t3d_gather_end(&j->base.files, o, &stamp, err);
     t3d_gather_fini(&j->base.files);
     if (r == T3D_OK)
-        in->stamp = t3d_sprintf(&in->arena, "%s\n%s\n", o->content, o->ending);
+        in->stamp = t3di_url_stamp(&in->arena, o);
     return r == T3D_OK && !in->stamp ? t3d_err_nomem(err, j->url) : r;
 }
 
@@ -106,15 +112,21 @@ static void work(void *ctx, int thread, void *item)
 
     if (!j->has_content)
         return;
-    r = keep(ctx, j, thread, &in->err);
+    if (j->is_archive)
+        r = j->member ? t3di_url_member(ctx, j, thread, &in->err)
+                      : t3di_url_archive(ctx, j, thread, &in->err);
+    else
+        r = keep(ctx, j, thread, &in->err);
     in->code = T3D_STATE_OK;
     if (r == T3D_SKIP && !strstr(in->err.msg, j->url))
         t3d_err_prefix(&in->err, "'%.300s'", j->url);
     if (r < 0) {
         t3d_fetch_set_failure(&j->base, r);
         in->object.content[0] = 0;
-        j->class = T3D_HTTP_PERMANENT;
-        in->stamp = T3DI_PERMANENT;
+        j->class = j->transient ? T3D_HTTP_TRANSIENT : T3D_HTTP_PERMANENT;
+        in->stamp = j->transient ? "" : T3DI_PERMANENT;
+        if (j->member && (j->status == 404 || j->status == 410))
+            in->code = T3D_STATE_MISSING;
     }
     t3d_http_result_free(&j->http);
 }
@@ -165,7 +177,7 @@ static int take_row(struct t3di_urls *s, void **item, struct t3d_err *err)
         return T3D_RETRY;
     s->ring[j->index % T3DI_WINDOW] = j;
     if (j->needs_transfer) {
-        struct t3d_http_request q = {.url = j->url,
+        struct t3d_http_request q = {.url = j->ask,
                                      .sha256 = j->sha256,
                                      .size = j->size,
                                      .max_bytes = s->conf->max_bytes,
@@ -232,7 +244,8 @@ static int remember_waiting(struct t3di_urls *s, struct t3d_err *err)
         const struct t3d_object *o;
         char *stamp;
 
-        if (!j || !j->done || j->remembered || !j->has_content || j->base.item.code != T3D_STATE_OK)
+        if (!j || !j->done || j->remembered || !j->has_content || j->is_archive ||
+            j->base.item.code != T3D_STATE_OK)
             continue;
         o = &j->base.item.object;
         stamp = t3d_sprintf(&a, "early %s %s %llu %u %s\n", o->file_sha256, o->ending,
@@ -287,7 +300,7 @@ static void drop_all(struct t3di_urls *s)
     for (size_t i = 0; i < T3DI_WINDOW; i++)
         if (s->ring[i]) {
             t3d_http_result_free(&s->ring[i]->http);
-            t3d_fetch_drop(s, s->ring[i]);
+            t3di_url_job_free(s->ring[i]);
         }
 }
 
@@ -328,6 +341,7 @@ static int statistics(const struct t3di_urls *s, struct t3d_err *err)
     cJSON_ArrayForEach (m, http)
         t3d_json_set(o, m->string, cJSON_Duplicate(m, 1));
     cJSON_Delete(http);
+    t3d_json_set_num(o, "beside_requests", (double)s->beside_requests);
     t3d_json_set_num(o, "objects_per_s", (double)s->ok / seconds);
     t3d_json_set_num(o, "peak_mib", (double)(u.ru_maxrss / 1024));
     r = t3d_emit(o, err);
@@ -349,10 +363,25 @@ static int run(struct t3di_urls *s, struct t3d_err *err)
     if (!c.parts)
         return t3d_err_nomem(err, "the partial files");
     c.max_bytes = s->conf->max_bytes;
+    s->parts = c.parts;
+    s->side = t3d_alloc(&s->arena, (size_t)s->f->common->threads, sizeof *s->side);
+    s->archives = open_memstream(&s->archives_text, &s->archives_size);
+    if (!s->side || !s->archives)
+        return t3d_err_nomem(err, "the run");
     r = t3d_http_open(&s->http, &c, err);
     if (r < 0)
         return r;
     r = t3d_fetch_run(s->f, &ops, s, PIPE, err);
+    for (int64_t i = 0; i < (int64_t)s->f->common->threads; i++) {
+        struct t3d_http_totals n = {0};
+
+        if (s->side[i].http)
+            t3d_http_count(s->side[i].http, &n);
+        s->beside_requests += n.requests;
+        t3di_side_close(&s->side[i]);
+    }
+    if (r >= 0 && (x = t3di_url_archives_end(s, err)) < 0)
+        r = x;
     x = r >= 0 && s->next_index > s->emitted ? remember_waiting(s, err) : T3D_OK;
     r = x < 0 ? x : r;
     drop_all(s);
@@ -384,6 +413,9 @@ int t3d_fetch_urls(struct t3d_fetch *f, const struct t3d_fetch_urls *urls, struc
     t3d_http_close(s->http);
     t3d_url_list_close(s->list);
     t3d_captions_close(s->captions);
+    if (s->archives)
+        fclose(s->archives);
+    free(s->archives_text);
     t3d_arena_free(&s->arena);
     free(s);
     return r;

@@ -7,6 +7,7 @@
 #include <sys/stat.h>
 #include <sys/statvfs.h>
 
+#include "base/file.h"
 #include "base/json.h"
 #include "base/log.h"
 #include "base/progress.h"
@@ -56,6 +57,50 @@ static const char *copy(struct t3d_arena *a, const char *s, int *bad)
     return c;
 }
 
+static int hex(char c)
+{
+    return c >= '0' && c <= '9'                 ? c - '0'
+           : (c | 32) >= 'a' && (c | 32) <= 'f' ? (c | 32) - 'a' + 10
+                                                : -1;
+}
+
+/* Is it an archive, and which member does the fragment name? j->url is then the address with that
+ * name, plain. */
+static int find_member(struct t3di_urls *s, struct t3di_url_job *j, const struct t3d_url_row *row)
+{
+    struct t3d_arena *a = &j->base.item.arena;
+    const char *sharp = strchr(row->url, '#');
+    char name[300], *text, *o, plain[2048];
+    struct t3d_err why;
+
+    j->ask = j->url;
+    t3d_http_url_name(j->url, name, sizeof name);
+    if (row->format)
+        snprintf(name, sizeof name, "x.%.20s", row->format);
+    j->is_archive = s->f->unpacker && t3d_archive_is(name);
+    if (!j->is_archive || !sharp || !sharp[1])
+        return 0;
+    text = o = t3d_strdup(a, sharp + 1);
+    if (!text)
+        return -1;
+    for (const char *c = text; *c; c++)
+        if (*c == '%' && hex(c[1]) >= 0 && hex(c[2]) >= 0 && (hex(c[1]) || hex(c[2]))) {
+            *o++ = (char)(16 * hex(c[1]) + hex(c[2]));
+            c += 2;
+        } else {
+            *o++ = *c;
+        }
+    *o = 0;
+    if (t3d_archive_name(plain, sizeof plain, text, &why) < 0) {
+        t3d_err_prefix(&why, "'%.200s'", j->url);
+        decide(j, T3D_STATE_FAIL, &why);
+        return 0;
+    }
+    j->member = t3d_strdup(a, plain);
+    j->url = t3d_sprintf(a, "%s#%s", j->ask, plain);
+    return j->member && j->url ? 0 : -1;
+}
+
 static int copy_row(struct t3di_urls *s, struct t3di_url_job *j, const struct t3d_url_row *row)
 {
     struct t3d_intake_item *in = &j->base.item;
@@ -81,6 +126,8 @@ static int copy_row(struct t3di_urls *s, struct t3di_url_job *j, const struct t3
     else
         j->needs_transfer = 1;
     free(clean);
+    if (j->needs_transfer && find_member(s, j, row) < 0)
+        bad = 1;
     o->path = in->file = j->url;
     if (j->uid && t3d_uid_valid(j->uid)) {
         snprintf(o->uid, sizeof o->uid, "%s", j->uid);
@@ -97,8 +144,12 @@ static void find_format(struct t3di_url_job *j, const char *format)
     struct t3d_err why;
 
     snprintf(name, sizeof name, "x.%.20s", format ? format : "");
-    if (!format || !t3d_ending_in(name, T3D_FETCH_FORMATS))
-        t3d_http_url_name(j->url, name, sizeof name);
+    if (j->member)
+        snprintf(name, sizeof name, "x.%.20s", t3d_path_ending(j->member));
+    else if (!format || !t3d_ending_in(name, T3D_FETCH_FORMATS))
+        t3d_http_url_name(j->ask ? j->ask : j->url, name, sizeof name);
+    if (j->is_archive && !j->member)
+        return;
     t3d_content_ending(name, o->ending);
     if (t3d_ending_in(name, T3D_FETCH_FORMATS) || !j->needs_transfer)
         return;
@@ -167,13 +218,15 @@ static int recall_early(struct t3di_urls *s, struct t3di_url_job *j)
 /* 1 = the content that the address gave is in the store, and is what the list wants. */
 static int is_stored(struct t3di_urls *s, struct t3di_url_job *j)
 {
-    const char *line = strchr(j->base.stamp, '\n');
+    const char *line = strchr(j->base.stamp, '\n'), *file;
     char ending[16];
 
     if (j->base.known < 0 || !line || sscanf(line, "\n%15[a-z0-9]", ending) != 1 ||
         !t3d_stamp_is_stored(j->base.stamp, s->f->common->workspace, ending))
         return 0;
-    return !j->sha256 || strncasecmp(j->base.stamp, j->sha256, 64) == 0;
+    file = strchr(line + 1, '\n');
+    file = file && strlen(file) > 64 ? file + 1 : j->base.stamp;
+    return !j->sha256 || j->member || strncasecmp(file, j->sha256, 64) == 0;
 }
 
 /* What an earlier run knows of the address. */
@@ -186,6 +239,12 @@ static int look_up(struct t3di_urls *s, struct t3di_url_job *j, struct t3d_err *
 
     if (r < 0 || !j->needs_transfer)
         return r;
+    if (j->is_archive && !j->member && !s->captions && !s->conf->license &&
+        !j->base.item.object.n_captions && t3di_url_archive_holds(s, j->base.stamp, &j->n_known)) {
+        j->base.unchanged = 1;
+        j->needs_transfer = 0;
+        return T3D_OK;
+    }
     if (is_stored(s, j) || recall_early(s, j)) {
         j->base.unchanged = j->base.known >= 0;
         j->early = j->has_content = !j->base.unchanged;
@@ -237,6 +296,10 @@ int t3di_url_job_next(struct t3di_urls *s, struct t3di_url_job **out, struct t3d
     if (r < 0) {
         t3d_fetch_drop(s, j);
         return r;
+    }
+    if (j->needs_transfer && j->member) { /* the worker asks for its parts */
+        j->needs_transfer = 0;
+        j->has_content = 1;
     }
     j->index = s->next_index++;
     *out = j;
@@ -359,6 +422,49 @@ static int enter_unchanged(struct t3di_urls *s, struct t3di_url_job *j, struct t
     return t3d_fetch_hand_over(s->f, &j->base, err);
 }
 
+/* One of the objects of an archive, as if it had come by its own row. */
+static int enter_object(struct t3di_urls *s, const struct t3di_url_job *j,
+                        struct t3d_fetch_job *sub, struct t3d_err *err)
+{
+    struct t3di_url_job *one = (struct t3di_url_job *)sub;
+    int r = T3D_OK, ok = sub->item.code == T3D_STATE_OK;
+    const char *uid;
+
+    one->class = ok ? j->class : T3D_HTTP_PERMANENT;
+    one->status = j->status;
+    one->attempts = j->attempts;
+    snprintf(one->etag, sizeof one->etag, "%s", j->etag);
+    count(s, one);
+    r = describe(s, one, &uid, err);
+    if (r == T3D_OK && ok)
+        r = choose_uid(s, one, uid, err);
+    if (r < 0) {
+        t3d_fetch_drop(s, sub);
+        return r;
+    }
+    describe_transfer(one);
+    return t3d_fetch_hand_over(s->f, sub, err);
+}
+
+static int enter_archive(struct t3di_urls *s, struct t3di_url_job *j, struct t3d_err *err)
+{
+    int r = T3D_OK;
+
+    for (uint64_t i = 0; i < j->n_known; i++)
+        t3d_intake_skip(s->f->intake);
+    s->unchanged += j->n_known;
+    if (!j->base.unchanged)
+        r = t3di_url_archive_done(s, j, err);
+    for (size_t i = 0; i < j->n_objects && r == T3D_OK; i++) {
+        struct t3d_fetch_job *sub = j->object[i];
+
+        j->object[i] = NULL;
+        r = enter_object(s, j, sub, err);
+    }
+    t3di_url_job_free(j);
+    return r;
+}
+
 int t3di_url_job_enter(struct t3di_urls *s, struct t3di_url_job *j, struct t3d_err *err)
 {
     const char *uid;
@@ -368,6 +474,8 @@ int t3di_url_job_enter(struct t3di_urls *s, struct t3di_url_job *j, struct t3d_e
         t3d_fetch_drop(s, j);
         return T3D_OK;
     }
+    if (j->is_archive && !j->member && (j->base.unchanged || j->base.item.code == T3D_STATE_OK))
+        return enter_archive(s, j, err);
     count(s, j);
     if (j->base.unchanged)
         return enter_unchanged(s, j, err);

@@ -132,7 +132,9 @@ int t3d_http_submit(struct t3d_http *h, const struct t3d_http_request *q, struct
     t->http = h;
     t->user = q->user;
     t->size = q->size;
-    t->fresh = q->fresh;
+    t->fresh = q->fresh || q->window;
+    t->first = q->first;
+    t->window = q->window;
     t->max_bytes = q->max_bytes ? q->max_bytes : h->conf.max_bytes;
     t->first_start = t3d_clock_s();
     if (q->sha256)
@@ -495,6 +497,7 @@ static void hand_out(struct t3d_http *h, struct t3di_transfer *t, struct t3d_htt
         memcpy(r->sha256, t->sha256, sizeof r->sha256);
         r->advertised = t->advertised;
         r->bytes = t->body.have;
+        r->total = t->reply.total > 0 ? (uint64_t)t->reply.total : t->body.have;
         r->path = t->body.path;
         t->body.path = NULL;
         if (!r->path) {

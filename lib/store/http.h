@@ -70,6 +70,10 @@ struct t3d_http_request {
     int64_t size;       /* -1 = unknown */
     uint64_t max_bytes; /* 0 = conf's */
     int fresh;          /* begin anew: no partial file of an earlier run */
+    /* Not 0: only bytes [first, first + window), or the last `window` when first is -1, as far as
+     * there are. A server that does not do ranges is permanent, "no-ranges". */
+    int64_t first;
+    uint64_t window;
     void *user;
 };
 
@@ -92,6 +96,7 @@ struct t3d_http_result {
     char sha256[65];     /* of the body, when OK */
     int advertised;      /* the server has given this SHA-256 itself (X-Linked-ETag) */
     uint64_t bytes;      /* of the body, when OK */
+    uint64_t total;      /* of the whole file, when a window was asked for */
     unsigned char *data; /* the body, malloc'd: set to NULL to keep it; NULL when it is in path */
     char *path;          /* the file with the body, malloc'd: rename it, else it is removed */
     double seconds;      /* from the first request to the end */

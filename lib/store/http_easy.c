@@ -114,6 +114,26 @@ static int fits_range(const struct t3di_transfer *t)
     return !*t->body.etag || !*r->etag || strcmp(t->body.etag, r->etag) == 0;
 }
 
+/* A reply to the question for a window: exactly that, or what there is of it. A file that is no
+ * larger may come whole. */
+static enum t3di_abort begin_window(struct t3di_transfer *t)
+{
+    const struct t3di_reply *r = &t->reply;
+    uint64_t n = r->last >= r->first ? (uint64_t)(r->last - r->first) + 1 : 0;
+
+    t3di_body_reset(&t->body);
+    t->start = 0;
+    if (r->status == 200)
+        return r->length >= 0 && (uint64_t)r->length <= t->window && t->first <= 0 ? T3DI_GO_ON
+                                                                                   : T3DI_NO_RANGES;
+    if (r->first < 0 || !n || n > t->window || r->total <= r->last ||
+        (t->first >= 0 ? r->first != t->first : r->last + 1 != r->total) ||
+        (r->length >= 0 && (uint64_t)r->length != n))
+        return T3DI_BAD_RANGE;
+    t3di_body_reserve(&t->body, n, t->http->conf.memory_bytes);
+    return T3DI_GO_ON;
+}
+
 /* All header fields of a reply that has a body for us are there. */
 static enum t3di_abort begin_body(struct t3di_transfer *t)
 {
@@ -122,6 +142,8 @@ static enum t3di_abort begin_body(struct t3di_transfer *t)
 
     if (r->encoded)
         return T3DI_ENCODED;
+    if (t->window)
+        return begin_window(t);
     if (r->status == 206) {
         if (!t->start || !fits_range(t))
             return T3DI_BAD_RANGE;
@@ -309,7 +331,7 @@ static int own_fields(struct t3d_http *h, struct t3di_transfer *t)
 
 int t3di_easy_start(struct t3d_http *h, struct t3di_transfer *t, struct t3d_err *err)
 {
-    char range[32];
+    char range[64];
     CURL *e;
 
     t->easy = e = h->n_idle ? h->idle[--h->n_idle] : t3di_easy_new(h);
@@ -319,17 +341,25 @@ int t3di_easy_start(struct t3d_http *h, struct t3di_transfer *t, struct t3d_err 
     t->abort = T3DI_GO_ON;
     t->refused = 0;
     t->got = 0;
+    if (t->window)
+        t3di_body_reset(&t->body);
     t->start = t->body.have;
     t->start_time = t3d_clock_s();
     if (own_fields(h, t) < 0)
         return t3d_err_nomem(err, t->url);
-    snprintf(range, sizeof range, "%llu-", (unsigned long long)t->start);
+    if (t->window && t->first < 0)
+        snprintf(range, sizeof range, "-%llu", (unsigned long long)t->window);
+    else if (t->window)
+        snprintf(range, sizeof range, "%lld-%llu", (long long)t->first,
+                 (unsigned long long)t->first + t->window - 1);
+    else
+        snprintf(range, sizeof range, "%llu-", (unsigned long long)t->start);
     curl_easy_setopt(e, CURLOPT_URL, t->url);
     curl_easy_setopt(e, CURLOPT_PRIVATE, t);
     curl_easy_setopt(e, CURLOPT_HEADERDATA, t);
     curl_easy_setopt(e, CURLOPT_WRITEDATA, t);
     curl_easy_setopt(e, CURLOPT_OPENSOCKETDATA, t);
-    curl_easy_setopt(e, CURLOPT_RANGE, t->start ? range : NULL);
+    curl_easy_setopt(e, CURLOPT_RANGE, t->start || t->window ? range : NULL);
     curl_easy_setopt(e, CURLOPT_HTTPHEADER, t->fields ? t->fields : h->fields);
     if (curl_multi_add_handle(h->multi, e) != CURLM_OK)
         return t3d_err_set(err, T3D_FAIL, "curl", "libcurl refuses '%.200s'", t->url);

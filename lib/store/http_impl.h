@@ -150,6 +150,7 @@ enum t3di_abort { /* why a callback ended the transfer */
                   T3DI_TOO_LARGE,
                   T3DI_WRONG_SIZE,
                   T3DI_BAD_RANGE,
+                  T3DI_NO_RANGES,
                   T3DI_ENCODED,
                   T3DI_LONG_REPLY, /* an error page without end: the status says enough */
                   T3DI_BROKEN      /* err has it: disk full, no memory */
@@ -184,9 +185,11 @@ struct t3di_transfer {
     uint64_t start; /* what the request asked for begins here */
     uint64_t got;   /* bytes of this reply */
     unsigned attempts, redirects, restarts, slot;
-    CURLcode code;  /* of libcurl, at the end */
-    int pieces;     /* the body was put together from replies */
-    int fresh;      /* no partial file of an earlier run */
+    CURLcode code; /* of libcurl, at the end */
+    int pieces;    /* the body was put together from replies */
+    int fresh;     /* no partial file of an earlier run */
+    int64_t first; /* with a window: its first byte, -1 = it is the end */
+    uint64_t window;
     int advertised; /* sha256 is the server\'s */
     int refused;    /* the address was refused when connecting */
     enum t3di_abort abort;

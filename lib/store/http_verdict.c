@@ -49,6 +49,8 @@ static enum t3di_next aborted(struct t3di_transfer *t)
         return failed(t, T3D_HTTP_INTEGRITY, "wrong-size", text);
     case T3DI_BAD_RANGE:
         return again_or(t, "bad-range", "the server sends other parts than were asked for");
+    case T3DI_NO_RANGES:
+        return failed(t, T3D_HTTP_PERMANENT, "no-ranges", "the server does not send parts of it");
     case T3DI_ENCODED:
         return failed(t, T3D_HTTP_PERMANENT, "content-encoding",
                       "comes compressed although it was asked for as it is");
@@ -117,13 +119,14 @@ static enum t3di_next redirected(struct t3di_transfer *t)
         snprintf(text, sizeof text, "redirects to '%.200s', which is refused", to);
         return failed(t, T3D_HTTP_PERMANENT, "bad-redirect", text);
     }
-    if (t->reply.linked[0] && t->sha256[0] && strcmp(t->reply.linked, t->sha256) != 0) {
+    if (!t->window && t->reply.linked[0] && t->sha256[0] &&
+        strcmp(t->reply.linked, t->sha256) != 0) {
         free(clean);
         snprintf(text, sizeof text, "has the SHA-256 %s at home, the list says %s", t->reply.linked,
                  t->sha256);
         return failed(t, T3D_HTTP_INTEGRITY, "wrong-sha256", text);
     }
-    if (t->reply.linked[0]) {
+    if (t->reply.linked[0] && !t->window) {
         snprintf(t->sha256, sizeof t->sha256, "%s", t->reply.linked);
         t->advertised = 1;
     }
@@ -149,6 +152,8 @@ static enum t3di_next by_status(struct t3di_transfer *t)
     case 308:
         return redirected(t);
     case 416:
+        if (t->window) /* also where only the question for an end is not understood */
+            return failed(t, T3D_HTTP_PERMANENT, "no-ranges", text);
         /* If-Range held, else the whole would have come: nothing is missing when the total is what
          * is there. */
         if (t->start && r->total == (int64_t)t->start)

@@ -165,10 +165,18 @@ static void honest(struct conn *c, const char *etag)
     field(c, "Range", range, sizeof range);
     field(c, "If-Range", condition, sizeof condition);
     partial = strncmp(range, "bytes=", 6) == 0 && (!*condition || strcmp(condition, etag) == 0);
-    if (partial)
-        first = strtoull(range + 6, NULL, 10);
-    c->at = first;
     c->end = c->body.size;
+    if (partial && range[6] == '-') { /* the last so many */
+        first = strtoull(range + 7, NULL, 10);
+        first = first < c->body.size ? c->body.size - first : 0;
+    } else if (partial) {
+        char *dash;
+
+        first = strtoull(range + 6, &dash, 10);
+        if (*dash == '-' && dash[1] && strtoull(dash + 1, NULL, 10) < c->end)
+            c->end = strtoull(dash + 1, NULL, 10) + 1;
+    }
+    c->at = first;
     if (partial && first >= c->body.size) {
         c->at = c->end = 0;
         snprintf(more, sizeof more,
@@ -411,12 +419,30 @@ static void trouble(struct conn *c, char *path)
         honest(c, "\"v1\"");
 }
 
+/* %XX in place. */
+static void decode(char *path)
+{
+    char *to = path;
+    unsigned c;
+
+    for (const char *s = path; *s; s++) {
+        if (*s == '%' && sscanf(s + 1, "%2x", &c) == 1 && c) {
+            *to++ = (char)c;
+            s += 2;
+        } else {
+            *to++ = *s;
+        }
+    }
+    *to = 0;
+}
+
 static void answer(struct conn *c)
 {
     static char text[32];
     char path[1024], *s, etag[64];
 
     snprintf(path, sizeof path, "%.*s", (int)strcspn(c->in + 5, " ?"), c->in + 5);
+    decode(path);
     c->close_after = c->chunked = c->endless = c->reset = 0;
     c->drip = 0;
     if (strncmp(path, "count/", 6) == 0) {
