@@ -36,7 +36,7 @@ struct conf {
         keep_last, neighbours;
     double learning_rate, max_grad_norm, weight_decay, ema_decay, backgrounds;
     uint64_t coarse_steps, fine_steps; /* 0 = one stage */
-    int plan, multi_stage;
+    int plan, multi_stage, keep_best;
 };
 
 static const struct t3d_opt opts[] = {
@@ -96,6 +96,8 @@ static const struct t3d_opt opts[] = {
      "steps; one is written at the end anyway"},
     {0, "keep-last", T3D_OPT_U64, offsetof(struct conf, keep_last), "N", "2", NULL,
      "checkpoints kept; 0 = all"},
+    {0, "keep-best", T3D_OPT_BOOL, offsetof(struct conf, keep_best), NULL, "no", NULL,
+     "also keep the model of the best validation, in best/ below the run"},
     {0, "validate-every", T3D_OPT_U64, offsetof(struct conf, validate_every), "N", "250", NULL,
      "steps between validations on split val; 0 = none"},
     {0, "weights", T3D_OPT_STRING, offsetof(struct conf, weights), "TYPE", "f32", "f32 f16",
@@ -484,6 +486,7 @@ static struct t3d_trainer_config trainer_of(const struct conf *c, const char *di
         .validate_every = (int64_t)c->validate_every,
         .checkpoint_every = (int64_t)c->checkpoint_every,
         .keep_last = (int)c->keep_last,
+        .keep_best = c->keep_best,
         .progress = c->common.progress,
         .device = c->on};
 }

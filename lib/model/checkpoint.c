@@ -3,6 +3,8 @@
 
 #include <glob.h>
 #include <inttypes.h>
+#include <math.h>
+#include <stdlib.h>
 #include <unistd.h>
 
 #include "base/arena.h"
@@ -76,10 +78,11 @@ static int write_checkpoint(const char *path, const struct t3d_training_state *s
 {
     size_t n = 0, most = (size_t)t3d_graph_n_params(s->g) * PARTS;
     struct t3d_tensor *t = t3d_alloc(a, most, sizeof *t);
-    char step[32], adamw[32], scale[32], rollbacks[32];
-    struct t3d_safetensors_pair meta[] = {{"format", FORMAT},       {"step", step},
-                                          {"adamw_steps", adamw},   {"lr_scale", scale},
-                                          {"rollbacks", rollbacks}, {"settings", s->settings}};
+    char step[32], adamw[32], scale[32], rollbacks[32], best[32];
+    struct t3d_safetensors_pair meta[] = {
+        {"format", FORMAT},  {"step", step},           {"adamw_steps", adamw},
+        {"lr_scale", scale}, {"rollbacks", rollbacks}, {"settings", s->settings},
+        {"best", best}};
 
     if (!t || list_tensors(s, t, &n, a) < 0)
         return t3d_err_nomem(err, path);
@@ -87,7 +90,8 @@ static int write_checkpoint(const char *path, const struct t3d_training_state *s
     snprintf(adamw, sizeof adamw, "%" PRId64, *t3d_adamw_steps(s->adamw));
     t3d_json_number(s->lr_scale, scale);
     snprintf(rollbacks, sizeof rollbacks, "%" PRId64, s->rollbacks);
-    return t3d_safetensors_write(path, t, n, meta, T3D_COUNT(meta), err);
+    t3d_json_number(s->best, best);
+    return t3d_safetensors_write(path, t, n, meta, T3D_COUNT(meta) - !isfinite(s->best), err);
 }
 
 /* Sorted by name, which is by step. */
@@ -183,7 +187,8 @@ static int take(const struct t3d_safetensors *f, const char *path, struct t3d_tr
                 struct t3d_err *err)
 {
     const char *format = t3d_safetensors_meta(f, "format");
-    const char *settings = t3d_safetensors_meta(f, "settings");
+    const char *settings = t3d_safetensors_meta(f, "settings"),
+               *best = t3d_safetensors_meta(f, "best");
     double step, adamw, scale, rollbacks;
     int r;
 
@@ -210,6 +215,7 @@ static int take(const struct t3d_safetensors *f, const char *path, struct t3d_tr
     *t3d_adamw_steps(s->adamw) = (int64_t)adamw;
     s->lr_scale = scale;
     s->rollbacks = (int64_t)rollbacks;
+    s->best = best ? strtod(best, NULL) : NAN;
     return T3D_OK;
 }
 

@@ -2,7 +2,8 @@
 /* model/checkpoint.h -- the state of a training run between two steps, in one safetensors file.
  *
  * For every parameter NAME: weight/NAME, first/NAME and second/NAME (AdamW's moments), and ema/NAME
- * where there is an average. Metadata: format, step, adamw_steps, lr_scale, rollbacks, settings.
+ * where there is an average. Metadata: format, step, adamw_steps, lr_scale, rollbacks, settings,
+ * and best once there was a validation.
  * Names and shapes are the model's, so that other programs can read them, and a file is whole or
  * not there. */
 #ifndef T3D_MODEL_CHECKPOINT_H
@@ -21,6 +22,7 @@ struct t3d_training_state {
     int64_t step;         /* steps done */
     double lr_scale;      /* halved by each roll-back */
     int64_t rollbacks;    /* so far */
+    double best;          /* score of the best validation so far; NaN = none */
     const char *settings; /* of the run: a checkpoint of other settings is refused */
 };
 

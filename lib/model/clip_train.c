@@ -2,6 +2,7 @@
 #include "model/clip_train.h"
 
 #include "base/arena.h"
+#include "base/file.h"
 #include "base/clock.h"
 #include "base/json.h"
 #include "base/rng.h"
@@ -263,11 +264,24 @@ static int build(struct training *t, struct t3d_err *err)
     return T3D_OK;
 }
 
+/* A folder besides the run's. */
+static int keep(void *ctx, const char *dir, struct t3d_err *err)
+{
+    struct training *t = ctx;
+    int r = t3d_make_dirs(dir, err);
+
+    if (r == T3D_OK)
+        r = t3d_vocabulary_copy(t->c->trainer.dir, dir, err);
+    return r == T3D_OK ? t3d_clip_save(dir, t->g, &t->size, t->c->type, err) : r;
+}
+
 static int train(struct training *t, struct t3d_clip_train_result *result, struct t3d_err *err)
 {
     static const struct t3d_trainer_ops ops = {.fill = fill,
                                                .after_step = after_step,
                                                .validate = validate,
+                                               .score = "val_image_to_text",
+                                               .keep = keep,
                                                .describe = describe,
                                                .summarise = summarise};
     struct t3d_trainer_config c = t->c->trainer;

@@ -12,6 +12,7 @@ enum { SEEN = T3D_GENERATOR_COMPARED };
 static void compare_views(struct t3d_graph *g, struct t3d_generator_step *s)
 {
     s->cameras = s->rgb = s->alpha = T3D_NONE;
+    s->made = s->m.clean;
     s->clean = t3d_graph_input(g, "clean", t3d_graph_shape(g, s->m.clean));
     t3d_graph_scope(g, "loss");
     s->loss = t3d_linear(g, t3d_mse(g, s->m.clean, s->clean, s->weight), 0.25, 0);
@@ -34,7 +35,7 @@ static void compare_drawn(struct t3d_graph *g, struct t3d_generator_step *s,
                       s->cameras, &splat);
     alpha = t3d_graph_output(drawn, 1);
     t3d_graph_scope(g, "loss");
-    rgb = t3d_sub(g, t3d_linear(g, drawn, 1, 1), alpha); /* over white */
+    s->made = rgb = t3d_sub(g, t3d_linear(g, drawn, 1, 1), alpha); /* over white */
     s->loss = t3d_add(g, t3d_mse(g, rgb, s->rgb, s->weight),
                       t3d_linear(g, t3d_mse(g, alpha, s->alpha, s->weight), ALPHA_SHARE, 0));
     s->picture = t3d_mse(g, rgb, s->rgb, T3D_NONE);
@@ -51,6 +52,7 @@ struct t3d_generator_step t3d_generator_step_build(struct t3d_graph *g,
     else
         compare_drawn(g, &s, c, batch);
     t3d_graph_keep(g, s.loss);
+    t3d_graph_keep(g, s.made);
     t3d_graph_keep(g, s.picture);
     return s;
 }

@@ -17,6 +17,7 @@ struct t3d_generator_step {
     struct t3d_ref clean;   /* head image: (B, tokens, 3 patch^2) wanted, instead of these three */
     struct t3d_ref weight;  /* (B) */
     struct t3d_ref loss;
+    struct t3d_ref made;    /* what is compared with rgb, or with clean, kept */
     struct t3d_ref picture; /* the unweighted error of rgb, kept: -10 log10 of it is the PSNR */
 };
 struct t3d_generator_step t3d_generator_step_build(struct t3d_graph *g,

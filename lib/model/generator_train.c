@@ -17,6 +17,7 @@
 #include "model/file.h"
 #include "model/picture_impl.h"
 #include "model/reconstruct.h"
+#include "model/sample_sheet.h"
 #include "model/training_text.h"
 #include "model/vocabulary.h"
 #include "num/ops.h"
@@ -25,7 +26,10 @@ enum {
     INPUTS = T3D_GENERATOR_VIEWS,
     OTHERS = 2,
     SEEN = T3D_GENERATOR_COMPARED,
-    READ = INPUTS + OTHERS
+    READ = INPUTS + OTHERS,
+    TIMES = 4,
+    MAX_VALIDATION = 64,
+    SHEET_ROWS = 4
 };
 
 #define MAX_WEIGHT 10.0
@@ -34,11 +38,12 @@ enum {
  * averaging over pixels; where only the text can tell is so early that the first alone hardly goes
  * there, and colours are then not tied to their parts. */
 static const double time_mean[2] = {-0.4, -4};
+static const double time_below[TIMES] = {0.02, 0.1, 0.5, 1}; /* of the log's psnr_by_time */
 
 struct training {
     const struct t3d_generator_train_config *c;
     struct t3d_generator_config size;
-    struct t3d_loader *train;
+    struct t3d_loader *train, *val;
     struct t3d_clip_tokenizer *tokenizer;
     struct t3d_graph *g;
     struct t3d_generator_step step;
@@ -115,11 +120,12 @@ static void put_sample(struct training *t, const struct t3d_batch *b, int i)
     }
 }
 
-static int put_text(struct training *t, const struct t3d_batch *b, int i, struct t3d_err *err)
+static int put_text(struct training *t, const struct t3d_batch *b, int i, double share,
+                    struct t3d_err *err)
 {
     uint64_t position = (uint64_t)b->step * (uint64_t)b->n + (uint64_t)i;
     struct t3d_rng r = t3d_rng_for(t->c->data.seed, "text", position);
-    int n = t->size.text_tokens, dropped = t3d_rng_uniform(&r) < DROPPED;
+    int n = t->size.text_tokens, dropped = t3d_rng_uniform(&r) < share;
     int32_t *ids = (int32_t *)t3d_graph_data(t->g, t->step.m.ids) + i * n,
             *seen = (int32_t *)t3d_graph_data(t->g, t->step.m.seen) +
                     i * (n + t3d_generator_tokens(&t->size));
@@ -128,6 +134,20 @@ static int put_text(struct training *t, const struct t3d_batch *b, int i, struct
 
     t3d_arena_reset(&t->arena);
     return s;
+}
+
+/* dropped: share of texts. */
+static int put_batch(struct training *t, const struct t3d_batch *b, double dropped,
+                     struct t3d_err *err)
+{
+    int r = T3D_OK;
+
+#pragma omp parallel for num_threads(t->c->threads)
+    for (int i = 0; i < b->n; i++)
+        put_sample(t, b, i);
+    for (int i = 0; i < b->n && r == T3D_OK; i++)
+        r = put_text(t, b, i, dropped, err);
+    return r;
 }
 
 static int fill(void *ctx, int64_t micro, struct t3d_err *err)
@@ -142,24 +162,128 @@ static int fill(void *ctx, int64_t micro, struct t3d_err *err)
     t->next = micro + 1;
     r = t3d_loader_next(t->train, &b, err);
     t->stall_s += t3d_clock_s() - begin;
-    if (r < 0)
-        return r;
-#pragma omp parallel for num_threads(t->c->threads)
-    for (int i = 0; i < b->n; i++)
-        put_sample(t, b, i);
-    for (int i = 0; i < b->n && r == T3D_OK; i++)
-        r = put_text(t, b, i, err);
-    return r;
+    return r == T3D_OK ? put_batch(t, b, DROPPED, err) : r;
+}
+
+/* --- figures --------------------------------------------------------------------------------- */
+
+struct errors { /* mean squares of samples' pictures, by time */
+    double sum[TIMES];
+    int n[TIMES];
+};
+
+/* Of the first n samples of the batch that was run last. */
+static void add_errors(struct training *t, int n, struct errors *e)
+{
+    int image = t->size.head == T3D_HEAD_IMAGE;
+    struct t3d_shape shape = t3d_graph_shape(t->g, t->step.made);
+    const t3d_real *made = t3d_graph_data(t->g, t->step.made),
+                   *wanted = t3d_graph_data(t->g, image ? t->step.clean : t->step.rgb),
+                   *time = t3d_graph_data(t->g, t->step.m.time);
+    int64_t row = t3d_shape_count(&shape) / t->batch;
+
+    for (int i = 0; i < n; i++) {
+        double sum = 0;
+        int bin = 0;
+
+        for (int64_t k = i * row; k < (i + 1) * row; k++)
+            sum += (double)(made[k] - wanted[k]) * (double)(made[k] - wanted[k]);
+        while (bin < TIMES - 1 && (double)time[i] >= time_below[bin])
+            bin++;
+        e->sum[bin] += sum / (double)row / (image ? 4 : 1); /* of [-1, 1] a quarter */
+        e->n[bin]++;
+    }
+}
+
+/* key: the PSNR of all; key_by_time: null where no sample was. */
+static void put_psnr(cJSON *line, const char *key, const struct errors *e)
+{
+    cJSON *list = cJSON_CreateArray();
+    char by_time[40];
+    double sum = 0;
+    int n = 0;
+
+    for (int i = 0; i < TIMES; i++) {
+        cJSON_AddItemToArray(list, e->n[i] ? cJSON_CreateNumber(-10 * log10(e->sum[i] / e->n[i]))
+                                           : cJSON_CreateNull());
+        sum += e->sum[i];
+        n += e->n[i];
+    }
+    snprintf(by_time, sizeof by_time, "%s_by_time", key);
+    t3d_json_set_num(line, key, -10 * log10(sum / n));
+    (void)t3d_json_set(line, by_time, list);
 }
 
 static void describe(void *ctx, cJSON *line)
 {
     struct training *t = ctx;
-    double error = (double)*(t3d_real *)t3d_graph_data(t->g, t->step.picture);
+    struct errors e = {0};
 
-    t3d_json_set_num(line, "psnr", -10 * log10(error));
+    add_errors(t, t->batch, &e);
+    put_psnr(line, "psnr", &e);
     t3d_json_set_num(line, "loader_stall_s", t->stall_s);
     t->stall_s = 0;
+}
+
+static int draw_sheet(struct training *t, const struct t3d_batch *b, int n, cJSON *line,
+                      struct t3d_err *err)
+{
+    const struct t3d_sampler_options o = {.threads = t->c->threads, .batch = n};
+    size_t view = 4 * (size_t)b->side * (size_t)b->side;
+    struct t3d_sample_row row[SHEET_ROWS];
+    struct t3d_arena a = {0};
+    struct t3d_sampler *s = NULL;
+    char name[64], *path;
+    int r = t3d_sampler_of(&s, t->c->trainer.dir, &t->size, t->g, &o, err);
+
+    snprintf(name, sizeof name, "samples/step-%08.0f.png", t3d_json_num(line, "step", 0));
+    for (int i = 0; i < n && r == T3D_OK; i++) {
+        char *caption = t3d_sprintf(&a, "%.*s", (int)b->caption[i].size, b->caption[i].text);
+
+        row[i] = (struct t3d_sample_row){{caption, (uint64_t)i},
+                                         b->pixels + view * (size_t)(i * b->views)};
+        r = caption ? T3D_OK : t3d_err_nomem(err, "a caption");
+    }
+    if (r == T3D_OK) {
+        path = t3d_path_join(&a, t->c->trainer.dir, name);
+        r = path ? t3d_sample_sheet(path, s, row, n, err) : t3d_err_nomem(err, name);
+    }
+    if (r == T3D_OK)
+        t3d_json_set_str(line, "sheet", name);
+    t3d_sampler_close(s);
+    t3d_arena_free(&a);
+    return r;
+}
+
+/* The same objects, views, times and noise each time; no caption is dropped. */
+static int validate(void *ctx, cJSON *line, struct t3d_err *err)
+{
+    struct training *t = ctx;
+    struct errors e = {0};
+    int objects, done = 0, r = T3D_OK;
+
+    if (!t->val)
+        return T3D_OK;
+    objects = (int)T3D_MIN(t3d_loader_samples(t->val), (size_t)MAX_VALIDATION);
+    t3d_loader_seek(t->val, 0);
+    while (done < objects && r == T3D_OK) {
+        const struct t3d_batch *b;
+        int n = T3D_MIN(t->batch, objects - done);
+
+        r = t3d_loader_next(t->val, &b, err);
+        if (r == T3D_OK)
+            r = put_batch(t, b, 0, err);
+        if (r == T3D_OK)
+            r = t3d_graph_forward(t->g, err);
+        if (r == T3D_OK)
+            add_errors(t, n, &e);
+        if (r == T3D_OK && done == 0)
+            r = draw_sheet(t, b, T3D_MIN(n, (int)SHEET_ROWS), line, err);
+        done += n;
+    }
+    put_psnr(line, "val_psnr", &e);
+    t3d_json_set_num(line, "val_objects", objects);
+    return r;
 }
 
 static void summarise(void *ctx, cJSON *line)
@@ -175,6 +299,7 @@ static void summarise(void *ctx, cJSON *line)
 static int open_data(struct training *t, struct t3d_err *err)
 {
     struct t3d_loader_config data = t->c->data;
+    int r;
 
     data.resolution = (uint32_t)t->size.side;
     data.view_set = "ring16+4";
@@ -182,7 +307,18 @@ static int open_data(struct training *t, struct t3d_err *err)
     data.view = t3d_generator_view;
     data.fixed = INPUTS;
     data.need_captions = 1;
-    return t3d_loader_open(&t->train, &data, err);
+    r = t3d_loader_open(&t->train, &data, err);
+    if (r < 0 || !t->c->trainer.validate_every)
+        return r;
+    data.split = "val";
+    data.seed = 0;
+    data.neighbours = 0;
+    data.uid = NULL;
+    data.n_uids = 0;
+    r = t3d_loader_open(&t->val, &data, err);
+    if (r == T3D_USAGE && err && strcmp(err->reason, "no-samples") == 0)
+        r = T3D_OK; /* a small set may have none */
+    return r;
 }
 
 static int open_vocabulary(struct training *t, struct t3d_err *err)
@@ -266,13 +402,27 @@ static int build(struct training *t, struct t3d_err *err)
     return r;
 }
 
-static int save(struct training *t, struct t3d_err *err)
+/* The reconstructor: the one given, or for another folder the run's. */
+static int copy_parts(struct training *t, const char *dir, struct t3d_err *err)
 {
-    const char *dir = t->c->trainer.dir;
-    int r = T3D_OK;
+    const char *run = t->c->trainer.dir, *from = t->c->reconstructor;
+    int other = strcmp(dir, run) != 0, r = T3D_OK;
 
-    if (t->c->reconstructor)
-        r = t3d_reconstruct_copy(t->c->reconstructor, dir, err);
+    if (other)
+        r = t3d_make_dirs(dir, err);
+    if (r == T3D_OK && other)
+        r = t3d_vocabulary_copy(run, dir, err);
+    if (r == T3D_OK && !from && other && *t->reconstructor_hash &&
+        !(from = t3d_path_join(&t->arena, run, "reconstructor")))
+        r = t3d_err_nomem(err, dir);
+    return r == T3D_OK && from ? t3d_reconstruct_copy(from, dir, err) : r;
+}
+
+static int save(void *ctx, const char *dir, struct t3d_err *err)
+{
+    struct training *t = ctx;
+    int r = copy_parts(t, dir, err);
+
     if (r == T3D_OK)
         r = t3d_model_write_json(
             dir, "config.json",
@@ -293,8 +443,12 @@ static int begin(struct training *t, struct t3d_generator_train_result *result, 
 static int train(struct training *t, const char *settings, int64_t steps,
                  struct t3d_generator_train_result *result, struct t3d_err *err)
 {
-    static const struct t3d_trainer_ops ops = {
-        .fill = fill, .describe = describe, .summarise = summarise};
+    static const struct t3d_trainer_ops ops = {.fill = fill,
+                                               .validate = validate,
+                                               .score = "val_psnr",
+                                               .keep = save,
+                                               .describe = describe,
+                                               .summarise = summarise};
     struct t3d_trainer_config c = t->c->trainer;
     double before = result->trainer.seconds;
     int r;
@@ -303,12 +457,13 @@ static int train(struct training *t, const char *settings, int64_t steps,
     c.samples = (double)t->batch * c.accumulate;
     c.stage = "train";
     c.steps = steps;
+    c.keep_best &= t->size.side == t->c->size.side; /* of one resolution */
     r = t3d_trainer_run(&c, &ops, t, t->g, t->step.loss, &result->trainer, err);
     result->trainer.seconds += before;
     if (r < 0 || result->trainer.stop || steps < t->c->trainer.steps)
         return r;
     /* a run that is beyond its coarse stage keeps the model that it has */
-    return t->size.side < t->c->size.side && result->trainer.step > steps ? r : save(t, err);
+    return t->size.side < t->c->size.side && result->trainer.step > steps ? r : save(t, c.dir, err);
 }
 
 static void fini(struct training *t)
@@ -316,6 +471,7 @@ static void fini(struct training *t)
     t3d_graph_free(t->g);
     t3d_clip_tokenizer_free(t->tokenizer);
     t3d_loader_close(t->train);
+    t3d_loader_close(t->val);
     t3d_arena_free(&t->arena);
     free(t->camera);
     free(t->pixel);

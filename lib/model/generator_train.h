@@ -6,7 +6,10 @@
  * cameras and two others of the set, and compared over white. The weight is that of the velocity, 1
  * / (1 - t)^2, at most 10. One text in ten is dropped, for guidance. With the head `image` the four
  * clean views are what is predicted and compared, and nothing is drawn; the reconstructor that is
- * to make objects of them is copied into the folder. */
+ * to make objects of them is copied into the folder.
+ *
+ * The log has the PSNR of what is compared, also by time: psnr_by_time of t below 0.02, 0.1, 0.5
+ * and 1. Validation gives the same of split val, and samples/step-NNNNNNNN.png. */
 #ifndef T3D_MODEL_GENERATOR_TRAIN_H
 #define T3D_MODEL_GENERATOR_TRAIN_H
 

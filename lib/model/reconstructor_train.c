@@ -7,6 +7,7 @@
 
 #include "base/arena.h"
 #include "base/clock.h"
+#include "base/file.h"
 #include "base/json.h"
 #include "base/rng.h"
 #include "draw/splat.h"
@@ -287,20 +288,26 @@ static int build(struct training *t, struct t3d_err *err)
     return r;
 }
 
-static int save(struct training *t, struct t3d_err *err)
+static int save(void *ctx, const char *dir, struct t3d_err *err)
 {
-    const char *dir = t->c->trainer.dir;
+    struct training *t = ctx;
     const char *model = t->c->hidden > 0 ? "nerf_mae" : "reconstructor";
-    int r = t3d_model_write_json(dir, "config.json", t3d_reconstructor_json(&t->size, model), err);
+    int r = t3d_make_dirs(dir, err);
 
+    if (r == T3D_OK)
+        r = t3d_model_write_json(dir, "config.json", t3d_reconstructor_json(&t->size, model), err);
     return r == T3D_OK ? t3d_model_write_weights(dir, t->g, t->c->type, NULL, 0, err) : r;
 }
 
 static int train(struct training *t, const char *settings, int64_t steps,
                  struct t3d_reconstructor_train_result *result, struct t3d_err *err)
 {
-    static const struct t3d_trainer_ops ops = {
-        .fill = fill, .validate = validate, .describe = describe, .summarise = summarise};
+    static const struct t3d_trainer_ops ops = {.fill = fill,
+                                               .validate = validate,
+                                               .score = "val_psnr",
+                                               .keep = save,
+                                               .describe = describe,
+                                               .summarise = summarise};
     struct t3d_trainer_config c = t->c->trainer;
     double before = result->trainer.seconds;
     int r;
@@ -309,12 +316,13 @@ static int train(struct training *t, const char *settings, int64_t steps,
     c.samples = (double)t->batch * c.accumulate;
     c.stage = "train";
     c.steps = steps;
+    c.keep_best &= t->size.side == t->c->size.side; /* of one resolution */
     r = t3d_trainer_run(&c, &ops, t, t->g, t->step.loss, &result->trainer, err);
     result->trainer.seconds += before;
     if (r < 0 || result->trainer.stop || steps < t->c->trainer.steps)
         return r;
     /* a run that is beyond its coarse stage keeps the model that it has */
-    return t->size.side < t->c->size.side && result->trainer.step > steps ? r : save(t, err);
+    return t->size.side < t->c->size.side && result->trainer.step > steps ? r : save(t, c.dir, err);
 }
 
 static void fini(struct training *t)

@@ -168,20 +168,31 @@ static int add_hash(struct t3d_sampler *s, const char *other, struct t3d_err *er
     return T3D_OK;
 }
 
-int t3d_sampler_open(struct t3d_sampler **out, const char *dir, const struct t3d_sampler_options *o,
-                     struct t3d_err *err)
+static struct t3d_sampler *new_sampler(const struct t3d_sampler_options *o, struct t3d_err *err)
 {
     struct t3d_sampler *s = calloc(1, sizeof *s);
-    int r;
 
-    if (!s)
-        return t3d_err_nomem(err, "the sampler");
+    if (!s) {
+        t3d_err_nomem(err, "the sampler");
+        return NULL;
+    }
     s->o = *o;
     s->o.threads = o->threads > 0 ? o->threads : t3d_cpu_count();
     s->o.batch = o->batch > 0 ? o->batch : 1;
     s->o.steps = o->steps > 0 ? o->steps : DEFAULT_STEPS;
     s->o.guidance = o->guidance > 0 ? o->guidance : DEFAULT_GUIDANCE;
     s->rows = s->o.guidance == 1 ? s->o.batch : 2 * s->o.batch;
+    return s;
+}
+
+int t3d_sampler_open(struct t3d_sampler **out, const char *dir, const struct t3d_sampler_options *o,
+                     struct t3d_err *err)
+{
+    struct t3d_sampler *s = new_sampler(o, err);
+    int r;
+
+    if (!s)
+        return T3D_FAIL;
     r = read_config(s, dir, err);
     if (r == T3D_OK)
         r = build(s, err);
@@ -191,6 +202,47 @@ int t3d_sampler_open(struct t3d_sampler **out, const char *dir, const struct t3d
         r = lay_out(s, err);
     if (r == T3D_OK && s->second)
         r = add_hash(s, t3d_reconstruct_hash(s->second), err);
+    t3d_arena_reset(&s->arena);
+    if (r < 0)
+        t3d_sampler_close(s);
+    else
+        *out = s;
+    return r;
+}
+
+static int copy_weights(struct t3d_graph *to, struct t3d_graph *from, struct t3d_err *err)
+{
+    for (int i = 0; i < t3d_graph_n_params(to); i++) {
+        const char *name;
+        struct t3d_ref p = t3d_graph_param_at(to, i, &name), q = t3d_graph_find(from, name);
+        struct t3d_shape shape = t3d_graph_shape(to, p), other = t3d_graph_shape(from, q);
+        int64_t n = t3d_shape_count(&shape);
+        void *data = t3d_graph_data(to, p), *source = t3d_graph_data(from, q);
+
+        if (!data || !source || t3d_shape_count(&other) != n)
+            return t3d_err_set(err, T3D_FAIL, "bad-weights", "'%s' is not in the graph", name);
+        memcpy(data, source, (size_t)n * sizeof(t3d_real));
+    }
+    return T3D_OK;
+}
+
+int t3d_sampler_of(struct t3d_sampler **out, const char *dir, const struct t3d_generator_config *c,
+                   struct t3d_graph *weights, const struct t3d_sampler_options *o,
+                   struct t3d_err *err)
+{
+    struct t3d_sampler *s = new_sampler(o, err);
+    int r;
+
+    if (!s)
+        return T3D_FAIL;
+    s->config = *c;
+    r = t3d_clip_tokenizer_open(&s->tokenizer, dir, err);
+    if (r == T3D_OK)
+        r = build(s, err);
+    if (r == T3D_OK)
+        r = copy_weights(s->g, weights, err);
+    if (r == T3D_OK)
+        r = lay_out(s, err);
     t3d_arena_reset(&s->arena);
     if (r < 0)
         t3d_sampler_close(s);
@@ -372,4 +424,23 @@ void t3d_sampler_gaussians(const struct t3d_sampler *s, int i, struct t3d_gaussi
         .quaternion = (const float *)t3d_graph_data(s->g, s->m.quaternion) + 4 * at,
         .opacity = (const float *)t3d_graph_data(s->g, s->m.opacity) + at,
         .rgb = (const float *)t3d_graph_data(s->g, s->m.rgb) + 3 * at};
+}
+
+void t3d_sampler_views(const struct t3d_sampler *s, int i, uint8_t *rgba)
+{
+    int n = t3d_generator_gaussians(&s->config), image = s->config.head == T3D_HEAD_IMAGE;
+    const t3d_real *all = t3d_graph_data(s->g, image ? s->m.clean : s->picture);
+
+    for (int k = 0; k < n; k++) {
+        const t3d_real *from =
+            all + 3 * ((size_t)i * (size_t)n + (size_t)(image ? k : s->pixel[k]));
+        uint8_t *to = rgba + 4 * s->pixel[k];
+
+        for (int c = 0; c < 3; c++) {
+            double x = (double)from[c];
+
+            to[c] = (uint8_t)lrint(255 * T3D_CLAMP(image ? (x + 1) / 2 : x, 0.0, 1.0));
+        }
+        to[3] = 255;
+    }
 }

@@ -45,6 +45,11 @@ struct t3d_sample {
  * the model was trained with). */
 int t3d_sampler_open(struct t3d_sampler **out, const char *dir, const struct t3d_sampler_options *o,
                      struct t3d_err *err) T3D_MUST_CHECK;
+/* The same of a model that is being trained: its weights are in a built graph, its vocabulary is in
+ * dir. What the head image makes stays views. */
+int t3d_sampler_of(struct t3d_sampler **out, const char *dir, const struct t3d_generator_config *c,
+                   struct t3d_graph *weights, const struct t3d_sampler_options *o,
+                   struct t3d_err *err) T3D_MUST_CHECK;
 void t3d_sampler_close(struct t3d_sampler *s);
 
 const struct t3d_generator_config *t3d_sampler_config(const struct t3d_sampler *s);
@@ -58,5 +63,7 @@ int t3d_sampler_run(struct t3d_sampler *s, const struct t3d_sample *sample, int 
 double t3d_sampler_time(int i, int n);
 /* Object i of the last run; borrowed until the next one. */
 void t3d_sampler_gaussians(const struct t3d_sampler *s, int i, struct t3d_gaussians *g);
+/* What the last step took its input views for: (4, S, S, 4), opaque. */
+void t3d_sampler_views(const struct t3d_sampler *s, int i, uint8_t *rgba);
 
 #endif

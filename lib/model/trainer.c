@@ -11,6 +11,7 @@
 #include "base/progress.h"
 #include "base/tool.h"
 #include "model/checkpoint.h"
+#include "store/tfevents.h"
 
 enum { BAD_IN_A_ROW = 3, ROLLBACKS = 3 };
 
@@ -26,6 +27,7 @@ struct trainer {
     struct t3d_arena arena;
     char *log_path, *checkpoints;
     FILE *log;
+    struct t3d_tfevents *events;
     int bad;         /* steps in a row that were not finite */
     int64_t logged;  /* steps done at the last line */
     double logged_s; /* and when */
@@ -70,13 +72,21 @@ static int open_log(struct trainer *t, struct t3d_err *err)
     return T3D_OK;
 }
 
+static int open_logs(struct trainer *t, struct t3d_err *err)
+{
+    char *path = t3d_path_join(&t->arena, t->c->dir, "events.out.tfevents.t3d");
+    int r = path ? open_log(t, err) : t3d_err_nomem(err, "the log");
+
+    return r == T3D_OK ? t3d_tfevents_open(&t->events, path, t->state.step, err) : r;
+}
+
 static int write_line(struct trainer *t, const cJSON *line, struct t3d_err *err)
 {
     int r = t3d_ndjson_write(t->log, line, err);
 
     if (r == T3D_OK && fflush(t->log) != 0)
         r = t3d_err_sys(err, "cannot write", t->log_path);
-    return r;
+    return r == T3D_OK ? t3d_tfevents_numbers(t->events, t->state.step, line, err) : r;
 }
 
 static int log_step(struct trainer *t, double loss, double norm, double lr, struct t3d_err *err)
@@ -122,6 +132,36 @@ static void swap_average(struct trainer *t)
     }
 }
 
+static int keep_best(struct trainer *t, cJSON *line, struct t3d_err *err)
+{
+    double score = t->ops->score ? t3d_json_num(line, t->ops->score, NAN) : NAN;
+    char *dir;
+
+    if (!t->c->keep_best || !t->ops->keep || !isfinite(score) || score <= t->state.best)
+        return T3D_OK;
+    t->state.best = score;
+    t3d_json_set_bool(line, "best", 1);
+    dir = t3d_path_join(&t->arena, t->c->dir, "best");
+    return dir ? t->ops->keep(t->ctx, dir, err) : t3d_err_nomem(err, "a path");
+}
+
+static int show_sheet(struct trainer *t, const cJSON *line, struct t3d_err *err)
+{
+    const char *sheet = t3d_json_str(line, "sheet", NULL);
+    char *path = sheet ? t3d_path_join(&t->arena, t->c->dir, sheet) : NULL;
+    struct t3d_blob png;
+    int r;
+
+    if (!sheet)
+        return T3D_OK;
+    r = path ? t3d_blob_open(&png, path, 0, err) : t3d_err_nomem(err, "a path");
+    if (r < 0)
+        return r;
+    r = t3d_tfevents_png(t->events, t->state.step, "samples", png.data, png.size, err);
+    t3d_blob_close(&png);
+    return r;
+}
+
 static int validate(struct trainer *t, struct t3d_err *err)
 {
     cJSON *line;
@@ -134,9 +174,13 @@ static int validate(struct trainer *t, struct t3d_err *err)
     t3d_json_set_num(line, "step", (double)t->state.step);
     swap_average(t);
     r = line ? t->ops->validate(t->ctx, line, err) : t3d_err_nomem(err, "a line of the log");
+    if (r == T3D_OK)
+        r = keep_best(t, line, err);
     swap_average(t);
     if (r == T3D_OK)
         r = write_line(t, line, err);
+    if (r == T3D_OK)
+        r = show_sheet(t, line, err);
     cJSON_Delete(line);
     return r;
 }
@@ -272,6 +316,7 @@ static int prepare(struct trainer *t, struct t3d_err *err)
     t->checkpoints = t3d_path_join(&t->arena, t->c->dir, "checkpoints");
     s->g = t->g;
     s->lr_scale = 1;
+    s->best = NAN;
     s->settings = t->c->settings;
     s->adamw = t3d_adamw_new(t->g, &t->c->adamw);
     if (t->c->ema_decay > 0)
@@ -290,7 +335,7 @@ static int resume(struct trainer *t, struct t3d_err *err)
     t->result->resumed = t->state.step;
     if (r < 0 && err)
         *err = why;
-    return r < 0 ? r : open_log(t, err);
+    return r < 0 ? r : open_logs(t, err);
 }
 
 int t3d_trainer_run(const struct t3d_trainer_config *c, const struct t3d_trainer_ops *ops,
@@ -323,6 +368,7 @@ int t3d_trainer_run(const struct t3d_trainer_config *c, const struct t3d_trainer
     result->seconds = t3d_clock_s() - begin;
     if (r == T3D_OK && !result->stop)
         swap_average(&t);
+    t3d_tfevents_close(t.events);
     t3d_adamw_free(t.state.adamw);
     t3d_ema_free(t.state.ema);
     t3d_arena_free(&t.arena);

@@ -7,8 +7,10 @@
  * the rate halved, three times at most.
  *
  * In DIR: log.ndjson (one object a line: step, loss, ...; the last one has the seconds; on resume
- * lines of steps to be done again are dropped) and checkpoints/. k steps, then n - k in another
- * process, give the same bits as n. SIGTERM, SIGINT and SIGUSR1 save a checkpoint and end the loop.
+ * lines of steps to be done again are dropped), the same as events.out.tfevents.t3d for
+ * TensorBoard, and checkpoints/; with keep_best also best/, the model of the best validation. k
+ * steps, then n - k in another process, give the same bits as n. SIGTERM, SIGINT and SIGUSR1 save a
+ * checkpoint and end the loop.
  */
 #ifndef T3D_MODEL_TRAINER_H
 #define T3D_MODEL_TRAINER_H
@@ -30,6 +32,7 @@ struct t3d_trainer_config {
     int64_t log_every; /* 0 = never, as below */
     int64_t validate_every, checkpoint_every;
     int keep_last;            /* checkpoints; 0 = all */
+    int keep_best;            /* the model of the best validation */
     const char *progress;     /* as t3d_progress_new */
     const char *stage;        /* for the progress line: "train" */
     double samples;           /* a step, for the log */
@@ -41,8 +44,12 @@ struct t3d_trainer_ops {
     int (*fill)(void *ctx, int64_t micro, struct t3d_err *err);
     /* After the optimiser: keep parameters in range. May be NULL. */
     void (*after_step)(void *ctx);
-    /* With the averaged weights in the graph: add figures to the line of the log. May be NULL. */
+    /* With the averaged weights in the graph: add figures to the line of the log. "sheet": a PNG
+     * that was made, as a path below DIR. May be NULL. */
     int (*validate)(void *ctx, cJSON *line, struct t3d_err *err);
+    const char *score; /* its figure that says which validation was the best: the highest */
+    /* Make DIR a model of what is in the graph. */
+    int (*keep)(void *ctx, const char *dir, struct t3d_err *err);
     /* More figures for the line of a step. May be NULL. */
     void (*describe)(void *ctx, cJSON *line);
     /* More figures for the last line of a run that has done all its steps. May be NULL. */

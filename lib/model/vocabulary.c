@@ -39,6 +39,26 @@ int t3d_vocabulary_open(struct t3d_clip_tokenizer **out, const char *dir,
     return r;
 }
 
+int t3d_vocabulary_copy(const char *from, const char *to, struct t3d_err *err)
+{
+    static const char *const name[] = {"vocab.json", "merges.txt"};
+    struct t3d_arena a = {0};
+    int r = T3D_OK;
+
+    for (size_t i = 0; i < T3D_COUNT(name) && r == T3D_OK; i++) {
+        char *source = t3d_path_join(&a, from, name[i]), *target = t3d_path_join(&a, to, name[i]);
+        struct t3d_blob b;
+
+        r = source && target ? t3d_blob_open(&b, source, 0, err) : t3d_err_nomem(err, to);
+        if (r < 0)
+            break;
+        r = t3d_write_file(target, b.data, b.size, err);
+        t3d_blob_close(&b);
+    }
+    t3d_arena_free(&a);
+    return r;
+}
+
 int t3d_vocabulary_put(const struct t3d_clip_tokenizer *t, const char *text, size_t size, int n,
                        int32_t *ids, int32_t *seen, int *cut, struct t3d_arena *scratch,
                        struct t3d_err *err)

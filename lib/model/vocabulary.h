@@ -13,6 +13,9 @@ int t3d_vocabulary_open(struct t3d_clip_tokenizer **out, const char *dir,
                         const struct t3d_loader *captions, int size,
                         struct t3d_err *err) T3D_MUST_CHECK;
 
+/* vocab.json and merges.txt of one folder also into another. */
+int t3d_vocabulary_copy(const char *from, const char *to, struct t3d_err *err) T3D_MUST_CHECK;
+
 /* A text as the inputs of a model: ids (n), seen (n) 1 for its tokens and 0 for padding. A longer
  * text is cut, and *cut (may be NULL) says so. text NULL = no text: the token numbered as the
  * vocabulary is large, alone. */
