@@ -17,10 +17,12 @@
 #include "base/utf8.h"
 #include "draw/splat_surface.h"
 #include "draw/splat_views.h"
+#include "generate/made.h"
 #include "image/png.h"
 #include "image/sheet.h"
 #include "model/sampler.h"
 #include "store/model_find.h"
+#include "store/reject.h"
 
 enum { MAX_PROMPT = 1 << 20, SHEET_VIEWS = 8, NAME = 64, N_ORIGIN = 7 };
 
@@ -79,7 +81,8 @@ struct generate {
     const struct conf *conf;
     enum format format;
     struct request *request;
-    size_t n, capacity, made, failed;
+    size_t n, capacity, made, failed, there; /* there: made before */
+    FILE *rejects;
     int one;                 /* --output is the file itself */
     struct t3d_sheet *sheet; /* of all objects, a row each; NULL = each has its own */
     struct t3d_sampler *sampler;
@@ -98,6 +101,8 @@ static int add_prompt(struct generate *g, const char *prompt, const char *uid, u
 {
     size_t size = strlen(prompt);
 
+    if (strspn(prompt, " \t") == size)
+        return t3d_err_set(err, T3D_USAGE, "usage", "a prompt has no words");
     if (t3d_utf8_valid(prompt, size) < size)
         return t3d_err_set(err, T3D_USAGE, "usage", "a prompt is not UTF-8");
     for (uint64_t i = 0; i < g->conf->num_samples; i++) {
@@ -248,6 +253,9 @@ static int choose_format(struct generate *g, struct t3d_err *err)
 
     if (!c->output)
         return t3d_err_set(err, T3D_USAGE, "usage", "say where to write: -o FILE, or -o DIR");
+    if (strcmp(c->output, "-") == 0)
+        return t3d_err_set(err, T3D_USAGE, "usage",
+                           "objects do not go to standard output: give -o FILE or -o DIR");
     ending = t3d_path_ending(c->output);
     g->one = g->n == 1 && *ending && !(stat(c->output, &st) == 0 && S_ISDIR(st.st_mode));
     g->format = PLY;
@@ -295,6 +303,57 @@ static size_t origin_of(struct generate *g, const struct request *r, struct t3d_
     for (size_t i = 0; i < N_ORIGIN; i++)
         o[i] = (struct t3d_origin){rows[i].key, rows[i].value ? rows[i].value : ""};
     return N_ORIGIN;
+}
+
+/* Is each object a file of its own in the folder --output? */
+static int to_folder(const struct generate *g)
+{
+    return !g->one && !g->sheet;
+}
+
+static int key_of(struct generate *g, const struct request *q, char key[T3D_SHA256_HEX],
+                  struct t3d_err *err)
+{
+    struct t3d_origin origin[N_ORIGIN];
+    size_t n = origin_of(g, q, origin);
+    char *looks = t3d_sprintf(&g->scratch, "%s %s %llu", format_name[g->format],
+                              g->conf->view_set ? g->conf->view_set : "",
+                              (unsigned long long)g->conf->resolution);
+
+    return looks ? t3d_made_key(key, looks, origin, n, err) : t3d_err_nomem(err, "a key");
+}
+
+/* Leave what is to be made: a folder has the others of the same list already. */
+static int drop_made(struct generate *g, struct t3d_err *err)
+{
+    const struct conf *c = g->conf;
+    size_t n = 0;
+    int r = T3D_OK;
+
+    if (!to_folder(g) || c->common.redo || c->common.use_stdin)
+        return T3D_OK;
+    for (size_t i = 0; i < g->n && r == T3D_OK; i++) {
+        char key[T3D_SHA256_HEX], *path = output_path(g, &g->request[i]);
+
+        r = path ? key_of(g, &g->request[i], key, err) : t3d_err_nomem(err, "a path");
+        if (r == T3D_OK && !t3d_made_is(c->output, g->request[i].uid, path, key, &g->scratch))
+            g->request[n++] = g->request[i];
+        t3d_arena_reset(&g->scratch);
+    }
+    g->there = g->n - n;
+    g->n = n;
+    return r;
+}
+
+static int remember(struct generate *g, const struct request *q, struct t3d_err *err)
+{
+    char key[T3D_SHA256_HEX];
+    int r;
+
+    if (!to_folder(g))
+        return T3D_OK;
+    r = key_of(g, q, key, err);
+    return r == T3D_OK ? t3d_made_set(g->conf->output, q->uid, key, &g->scratch, err) : r;
 }
 
 static int encode_mesh(struct generate *g, uint8_t **data, size_t *size,
@@ -435,6 +494,8 @@ static int write_object(struct generate *g, int i, const struct request *q, stru
         r = g->format >= PNG ? write_pictures(g, path, q, &s, origin, n, err)
                              : write_bytes(g, path, &s, origin, n, err);
     if (r == T3D_OK)
+        r = remember(g, q, err);
+    if (r == T3D_OK)
         r = emit(g, q, path, s.n, err);
     t3d_arena_reset(&g->scratch);
     t3d_progress_add(g->progress, 0);
@@ -458,7 +519,8 @@ static int run_batch(struct generate *g, size_t first, int n, struct t3d_err *er
             t3d_warn("'%s' with seed %llu: %s", sample[i].prompt,
                      (unsigned long long)sample[i].seed, err->msg);
             g->failed++;
-            r = T3D_OK;
+            r = t3d_reject_write(g->rejects, g->request[first + (size_t)i].uid, "generate", "fail",
+                                 err, NULL, err);
         }
     }
     return r;
@@ -525,8 +587,12 @@ static int run(void *conf, struct t3d_err *err)
     if (r == T3D_OK)
         r = choose_format(&g, err);
     keep_part(&g);
+    if (r == T3D_OK && g.conf->common.rejects && !(g.rejects = fopen(g.conf->common.rejects, "w")))
+        r = t3d_err_sys(err, "cannot write", g.conf->common.rejects);
     if (r == T3D_OK && g.n && !g.conf->common.dry_run)
         r = open_all(&g, err);
+    if (r == T3D_OK && g.sampler)
+        r = drop_made(&g, err);
     if (r == T3D_OK && g.n && !g.conf->common.dry_run) {
         g.progress = t3d_progress_new(g.conf->common.progress, "generate", "objects", g.n);
         for (size_t i = 0; i < g.n && r == T3D_OK && !t3d_stop_requested(); i += g.conf->batch)
@@ -538,7 +604,11 @@ static int run(void *conf, struct t3d_err *err)
             t3d_warn("%llu prompts were longer than the model's %d tokens and were cut",
                      (unsigned long long)g.cut, t3d_sampler_config(g.sampler)->text_tokens);
     }
-    if (r == T3D_OK)
+    if (g.rejects && fclose(g.rejects) != 0 && r == T3D_OK)
+        r = t3d_err_sys(err, "cannot write", g.conf->common.rejects);
+    if (r == T3D_OK && g.there)
+        t3d_info("%zu objects, %zu were there already", g.made, g.there);
+    else if (r == T3D_OK)
         t3d_info("%zu objects%s", g.conf->common.dry_run ? g.n : g.made,
                  g.conf->common.dry_run ? " would be made" : "");
     t3d_sampler_close(g.sampler);
@@ -566,7 +636,9 @@ static const struct t3d_tool tool = {
     .summary = "make objects from text",
     .about = "Each prompt becomes an object made of Gaussians. The same prompt, seed, steps, "
              "guidance and model give the same bytes, whatever else is made in the same run; what "
-             "an object came from is written into its file.\n\n"
+             "an object came from is written into its file. In a folder, objects of the same "
+             "requests that are there already are not made again, unless --redo is given or the "
+             "prompts come from standard input.\n\n"
              "A mesh (.glb, .obj) is the surface of the Gaussians: drawn from 20 sides, their "
              "depths become one solid on a grid of 128 points a side. It is closed, and has a "
              "colour at each vertex. An object without a surface fails; the exit status is 3.\n\n"

@@ -262,6 +262,10 @@ static int check(const struct conf *c, struct t3d_err *err)
     if (c->common.shard_count > 1)
         return t3d_err_set(err, T3D_USAGE, "usage",
                            "a run is one process over the whole set: run it without --shard");
+    if (c->common.rejects)
+        return t3d_err_set(err, T3D_USAGE, "usage",
+                           "no object is rejected in training: leave out --rejects; samples that "
+                           "cannot be read are passed over and counted");
     if (!c->model)
         return t3d_err_set(err, T3D_USAGE, "usage",
                            "say what to train: --model turbo3d, reconstructor, nerf_mae or clip");

@@ -107,6 +107,56 @@ ok "$([ "$(head -n 1 counts)" -lt 5 ]; echo $?)" 'and a part is less'
 ok "$(diff -r whole parts >&2; echo $?)" 'with the same bytes'
 expect_status 2 'a training run has no parts' t3d train --model turbo3d --run tiny --shard 0/2
 
+# --- what is there already
+before=$(stat -c '%i' whole/*.ply | sort | tr '\n' ' ')
+rm whole/000002.ply
+expect_status 0 'the same list once more' t3d generate --prompts list --checkpoint "$run" -o whole
+like "$err" '1 objects, 4 were there already' 'makes what is missing'
+ok "$(diff -r whole parts >&2; echo $?)" 'with the same bytes'
+echo 'a torus of gold' >>list
+expect_status 0 'a longer list' t3d generate --prompts list --checkpoint "$run" -o whole
+like "$err" '1 objects, 5 were there already' 'makes what is new'
+expect_status 0 'another guidance' t3d generate --prompts list --checkpoint "$run" -o whole --guidance 3
+like "$err" ' 6 objects$' 'makes all'
+expect_status 0 'and so does' t3d generate --prompts list --checkpoint "$run" -o whole --guidance 3 --redo
+like "$err" ' 6 objects$' '--redo'
+unlike "$(stat -c '%i' whole/*.ply | sort | tr '\n' ' ')" "^$before$" 'in new files'
+
+# --- texts that nobody trained on
+long=$(awk 'BEGIN { for (i = 0; i < 20000; i++) printf "cube "; }')
+expect_status 0 'a prompt of 100 kB' t3d generate "$long" --checkpoint "$run" -o long.ply
+like "$err" '1 prompts were longer than the model' 'is cut, with a warning'
+expect_status 0 'unknown words' t3d generate 'ein violettes Einhorn, 紫' --checkpoint "$run" -o words.ply
+like "$(head -c 600 words.ply)" 'prompt: ein violettes Einhorn, 紫' 'stand in the file as they are'
+expect_status 2 'no words' t3d generate ' ' --checkpoint "$run" -o x.ply
+like "$err" 'a prompt has no words' 'are refused'
+expect_status 2 'standard output' t3d generate x --checkpoint "$run" -o -
+like "$err" 'give -o FILE or -o DIR' 'is refused'
+[ ! -e ./- ]
+ok $? 'and is no folder'
+
+# --- validation: figures, samples, the best model, TensorBoard
+t3d -C small fetch primitives --world one --count 30 -q && t3d -C small filter -q && t3d -C small render --resolution 32 -q
+learn() { # RUN OPTION...
+	name=$1
+	shift
+	t3d -C small train --model turbo3d --run "$name" --schedule-steps 4 --validate-every 2 -q "$@"
+}
+expect_status 0 'a run with validation' learn seen --batch-size 4 --steps 2 --keep-best
+dir=small/runs/seen
+is "$(jq -c 'select(.val_psnr) | [.step, .val_psnr > 1, .val_objects, .best, .sheet]' $dir/log.ndjson)" \
+	'[2,true,1,true,"samples/step-00000002.png"]' 'has its figures in the log'
+is "$(jq -s -c '[.[] | select(.loss) | .psnr_by_time | length] | unique' $dir/log.ndjson)" '[4]' 'and the loss by noise level'
+is "$(head -c 4 $dir/samples/step-00000002.png | od -An -c | tr -d ' ')" '211PNG' 'a sheet of samples'
+expect_status 0 'the best model' t3d generate 'a red cube' --checkpoint $dir/best -o best.ply
+is "$(strings $dir/events.out.tfevents.t3d | grep -c -e brain.Event -e val_psnr_by_time -e '^samples')" 4 'TensorBoard is told'
+expect_status 0 'micro-batches' learn parts --batch-size 2 --gradient-accumulation-steps 2 --steps 1
+first_loss() {
+	jq -s '[.[] | select(.loss).loss][0] * 10000 | round' "small/runs/$1/log.ndjson"
+}
+is "$(first_loss parts)" "$(first_loss seen)" 'add up to a batch'
+expect_status 2 'rejects of a training' learn other --rejects x
+
 # --- lists of prompts that cannot be meant
 refuse() { # TEXT PATTERN
 	printf '%b\n' "$1" >list
