@@ -17,7 +17,7 @@
 #include "base/utf8.h"
 #include "draw/splat_surface.h"
 #include "draw/splat_views.h"
-#include "generate/made.h"
+#include "generate/generate_made.h"
 #include "image/png.h"
 #include "image/sheet.h"
 #include "model/sampler.h"

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Which objects of a folder are there already. DIR/.made/UID is a line that says what object UID
  * was made of; it is written when its files are whole. */
-#ifndef GENERATE_MADE_H
-#define GENERATE_MADE_H
+#ifndef GENERATE_GENERATE_MADE_H
+#define GENERATE_GENERATE_MADE_H
 
 #include "base/err.h"
 #include "base/hash.h"

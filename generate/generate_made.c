@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "generate/made.h"
+#include "generate/generate_made.h"
 
 #include <string.h>
 #include <unistd.h>
