@@ -76,7 +76,9 @@ static int measure_shapes(const struct evaluate_run *x, struct evaluate_item *it
         r = t3d_pair_views(&item->result, &x->options, &pred, &ref, keeps ? &item->pictures : NULL,
                            err);
     if (r == T3D_OK && captions && !pred.is_cloud)
-        r = t3d_networks_caption(x->networks, &item->result, c, &pred.scene, NULL,
+        r = t3d_networks_caption(x->networks, &item->result, c,
+                                 pred.gaussians.n ? NULL : &pred.scene,
+                                 pred.gaussians.n ? &pred.gaussians : NULL,
                                  (size_t)(item->match - x->matches.match), err);
     t3d_shape_close(&pred);
     t3d_shape_close(&ref);

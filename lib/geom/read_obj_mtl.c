@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Wavefront MTL to metallic-roughness materials (glTF 2.0 section 3.9).
  *
- * Kd is linear, as Blender writes it, and counts only without a map; Ns becomes the roughness of
- * the GGX lobe as wide as Blinn-Phong's: alpha = sqrt(2 / (Ns + 2)), roughness = sqrt(alpha)
- * (Walter et al. 2007, section 5.2; Karis 2013); Ks black means no gloss at all: roughness 1. Pr,
- * Pm and their maps
+ * Kd is linear, as Blender writes it, and is multiplied with map_Kd ("During rendering, the map_Kd
+ * value is multiplied by the Kd value": Alias, "The MTL material file format", 1995; so do three.js
+ * and assimp's viewers), but for a black one, which some exporters write beside every map; Ns
+ * becomes the roughness of the GGX lobe as wide as Blinn-Phong's: alpha = sqrt(2 / (Ns + 2)),
+ * roughness = sqrt(alpha) (Walter et al. 2007, section 5.2; Karis 2013); Ks black means no gloss at
+ * all: roughness 1. Pr, Pm and their maps
  * ("Physically based extension", Clara.io 2014) come before Ns. d, or 1 - Tr, is alpha; an object
  * that this makes wholly invisible is taken as opaque, because exporters disagree about the sense
  * of Tr. */
@@ -418,6 +420,7 @@ static int set_base(struct pictures *p, const struct t3di_mtl *m, struct t3d_mat
                     struct t3d_err *err)
 {
     const struct map *kd = &m->map[m->map[MAP_KD].name ? MAP_KD : MAP_KA], *d = &m->map[MAP_D];
+    int black = m->kd[0] <= 0 && m->kd[1] <= 0 && m->kd[2] <= 0;
     int32_t color, alpha, image;
     int r;
 
@@ -425,7 +428,7 @@ static int set_base(struct pictures *p, const struct t3di_mtl *m, struct t3d_mat
         return r;
     image = color;
     for (int k = 0; k < 3; k++)
-        out->base[k] = is_ok(p, color) ? 1 : m->kd[k];
+        out->base[k] = is_ok(p, color) && black ? 1 : m->kd[k];
     out->base[3] = m->d > 0 ? T3D_MIN(m->d, 1) : 1;
     if (is_ok(p, alpha)) {
         int own = has_mask(&p->o->scene->image[alpha]);

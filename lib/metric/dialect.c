@@ -72,6 +72,8 @@ const struct t3d_metric t3d_metrics[] = {
     POINTS("chamfer", "accuracy", T3D_LOWER, 1, ACCURACY),
     POINTS("chamfer", "completeness", T3D_LOWER, 1, COMPLETENESS),
     {"chamfer", "cd-true-l1", T3D_METRIC_MANHATTAN, T3D_LOWER, 0, NAN, NULL, OTHER},
+    {"chamfer", "centres-l1", T3D_METRIC_CENTRES, T3D_LOWER, 1, NAN, NULL, CD_L1},
+    {"chamfer", "centres-sq-sum", T3D_METRIC_CENTRES, T3D_LOWER, 0, NAN, NULL, CD_SQ_SUM},
     SURFACE("chamfer", "surface-l1", T3D_LOWER, 1, CD_L1),
     SURFACE("chamfer", "surface-sum", T3D_LOWER, 0, CD_SUM),
     SURFACE("chamfer", "surface-sq-sum", T3D_LOWER, 0, CD_SQ_SUM),
@@ -84,6 +86,7 @@ const struct t3d_metric t3d_metrics[] = {
     POINTS("f-score", "auc5pct", T3D_HIGHER, 1, F_AUC),
     POINTS("f-score", "precision-1pct", T3D_HIGHER, 1, PRECISION),
     POINTS("f-score", "recall-1pct", T3D_HIGHER, 1, RECALL),
+    {"f-score", "centres-1pct", T3D_METRIC_CENTRES, T3D_HIGHER, 0, NAN, NULL, F_SCORE + 1},
     SURFACE("f-score", "surface-1pct", T3D_HIGHER, 0, F_SCORE + 1),
     SURFACE("f-score", "surface-percent-strict-abs.01", T3D_HIGHER, 0, F_STRICT + 4),
     POINTS("hausdorff", "max", T3D_LOWER, 1, HAUSDORFF),
@@ -223,7 +226,8 @@ int t3d_metrics_need(const struct t3d_metric_choice *c, enum t3d_metric_kind kin
 
 double t3d_metric_target(const struct t3d_metric *m, const char *id)
 {
-    const char *rest = id + strlen(m->family) + 1 + strlen(m->dialect);
+    const char *rest = id + strlen(m->family) + 1 + strlen(m->dialect), *want;
+    size_t n;
 
     if (m->kind == T3D_METRIC_CLIP && strncmp(rest, T3D_TARGET_CLIP, strlen(T3D_TARGET_CLIP)) == 0)
         rest += strlen(T3D_TARGET_CLIP);
@@ -233,7 +237,10 @@ double t3d_metric_target(const struct t3d_metric *m, const char *id)
         return strcmp(rest, ":ring16-512") == 0 ? m->target : NAN;
     if (m->kind >= T3D_METRIC_PICTURE) /* of pictures as they are, or of the default views */
         return *rest == 0 || strcmp(rest, ":ring16+4-512") == 0 ? m->target : NAN;
-    return strcmp(rest, m->kind == T3D_METRIC_EMD ? ":ref-bbox1:n2048" : ":ref-bbox1:n100000") == 0
+    want = m->kind == T3D_METRIC_EMD ? ":ref-bbox1:n2048" : ":ref-bbox1:n100000";
+    n = strlen(want);
+    return strncmp(rest, want, n) == 0 &&
+                   (rest[n] == 0 || strcmp(rest + n, T3D_METRIC_FROM_SPLATS) == 0)
                ? m->target
                : NAN;
 }

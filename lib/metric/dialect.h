@@ -15,6 +15,7 @@ enum t3d_metric_kind {
     T3D_METRIC_POINTS,    /* from samples of both sides */
     T3D_METRIC_SURFACE,   /* from samples of one side to the triangles of the other */
     T3D_METRIC_MANHATTAN, /* as POINTS, by the sum of the differences along the axes */
+    T3D_METRIC_CENTRES,   /* as POINTS, with the centres of splats in place of their surface */
     T3D_METRIC_EMD,
     T3D_METRIC_VOLUME,
     T3D_METRIC_PICTURE,  /* from two pictures */
@@ -69,12 +70,16 @@ int t3d_metrics_choose(struct t3d_metric_choice *c, const char *const *word, siz
 /* 1 when a metric of this kind is chosen. */
 int t3d_metrics_need(const struct t3d_metric_choice *c, enum t3d_metric_kind kind);
 
+/* Last part of full names of what was measured on the surface of splats (draw/splat_surface.h). */
+#define T3D_METRIC_FROM_SPLATS ":from:tsdf128"
+
 /* The target of a full name: that of the metric when frame and number of points are those for which
- * it was set, else NAN. */
+ * it was set, else NAN; of splats that of their surface. */
 double t3d_metric_target(const struct t3d_metric *m, const char *id);
 
 struct t3d_distances;
-/* The value of a metric of kind POINTS or SURFACE; NAN where the data cannot tell (no normals). */
+/* The value of a metric of kind POINTS, SURFACE or CENTRES; NAN where the data cannot tell (no
+ * normals). */
 double t3d_metric_of_points(const struct t3d_metric *m, const struct t3d_distances *d);
 /* What a metric of kind POINTS says of two independent samplings of one surface, in expectation:
  * density = points per normalised unit of area, edge as in struct t3d_distances. By the distance of

@@ -84,8 +84,11 @@ static void put(struct t3d_pair_result *out, int i, double value, const struct p
     if (isnan(value))
         return;
     out->value[i] = value;
-    snprintf(out->id[i], sizeof out->id[i], "%s:%s:%s%s%s", m->family, m->dialect, p->o->frame_name,
-             points ? ":" : "", points ? points : "");
+    snprintf(out->id[i], sizeof out->id[i], "%s:%s:%s%s%s%s", m->family, m->dialect,
+             p->o->frame_name, points ? ":" : "", points ? points : "",
+             (p->pred->gaussians.n || p->ref->gaussians.n) && m->kind != T3D_METRIC_CENTRES
+                 ? T3D_METRIC_FROM_SPLATS
+                 : "");
 }
 
 static int points_metrics(struct t3d_pair_result *out, const struct pair *p, struct t3d_err *err)
@@ -193,6 +196,51 @@ static int surface_metrics(struct t3d_pair_result *out, const struct pair *p, st
     return r;
 }
 
+/* The centres of all Gaussians of a file of splats, moved as its surface was; else the sample. */
+static int take_centres(struct t3d_points *out, float (**own)[3], const struct t3d_shape *shape,
+                        const struct sample *sample, struct t3d_err *err)
+{
+    size_t n = shape->gaussians.n;
+
+    *out = sample->points;
+    if (n == 0)
+        return T3D_OK;
+    *own = malloc(n * sizeof **own);
+    if (!*own)
+        return t3d_err_nomem(err, "the centres of splats");
+    for (size_t i = 0; i < n; i++)
+        for (size_t k = 0; k < 3; k++)
+            (*own)[i][k] = (float)(((double)shape->gaussians.xyz[3 * i + k] - shape->centre[k]) *
+                                   shape->scale);
+    *out = (struct t3d_points){.n = (uint32_t)n, .point = *own};
+    return T3D_OK;
+}
+
+static int centres_metrics(struct t3d_pair_result *out, const struct pair *p, struct t3d_err *err)
+{
+    const struct t3d_distance_options o = {p->scale, p->edge, p->o->threads};
+    int splats = (p->pred->gaussians.n > 0) + (p->ref->gaussians.n > 0), r;
+    float(*own[2])[3] = {NULL, NULL};
+    struct t3d_points pred, ref;
+    struct t3d_distances d;
+    char points[32];
+
+    if (!splats)
+        return T3D_OK;
+    snprintf(points, sizeof points, splats == 2 ? "points" : "n%u-points", p->o->n_points);
+    r = take_centres(&pred, &own[0], p->pred, &p->sample_pred, err);
+    if (r == T3D_OK)
+        r = take_centres(&ref, &own[1], p->ref, &p->sample_ref, err);
+    if (r == T3D_OK)
+        r = t3d_distances(&d, &pred, &ref, &o, err);
+    for (int i = 0; r == T3D_OK && i < t3d_n_metrics; i++)
+        if (p->o->choice.on[i] && t3d_metrics[i].kind == T3D_METRIC_CENTRES)
+            put(out, i, t3d_metric_of_points(&t3d_metrics[i], &d), p, points);
+    free(own[0]);
+    free(own[1]);
+    return r;
+}
+
 /* The first points of both streams; of clouds all, when there are as many in both. 0 = no emd. */
 static uint32_t emd_count(const struct pair *p)
 {
@@ -291,6 +339,8 @@ static int measure(struct t3d_pair_result *out, struct pair *p, struct t3d_err *
         r = manhattan_metrics(out, p, err);
     if (r == T3D_OK && t3d_metrics_need(&p->o->choice, T3D_METRIC_SURFACE))
         r = surface_metrics(out, p, err);
+    if (r == T3D_OK && t3d_metrics_need(&p->o->choice, T3D_METRIC_CENTRES))
+        r = centres_metrics(out, p, err);
     if (r == T3D_OK && t3d_metrics_need(&p->o->choice, T3D_METRIC_EMD))
         r = emd_metrics(out, p, err);
     if (r == T3D_OK && t3d_metrics_need(&p->o->choice, T3D_METRIC_VOLUME))

@@ -4,10 +4,11 @@
 #include <math.h>
 
 #include "base/file.h"
+#include "draw/splat_surface.h"
 #include "geom/read.h"
 #include "store/npy.h"
 
-const char t3d_shape_endings[] = "glb gltf obj ply stl off npy";
+const char t3d_shape_endings[] = "glb gltf obj ply stl off splat npy";
 const char t3d_frame_names[] = "none ref-bbox1 ref-diag1 ref-sphere1 ref-cube2 self-bbox1";
 
 #define MAX_POINTS (1u << 28)
@@ -77,6 +78,40 @@ static int open_npy(struct t3d_shape *s, const char *path, struct t3d_err *err)
     return r;
 }
 
+/* The surface of the Gaussians takes the place of the scene. One thread: items are many. */
+static int take_surface(struct t3d_shape *s, const char *path, struct t3d_err *err)
+{
+    const struct t3d_splat_surface how = {.threads = 1};
+    struct t3d_material *material = t3d_alloc(&s->surface, 1, sizeof *material);
+    struct t3d_draw *draw = t3d_alloc(&s->surface, 1, sizeof *draw);
+    struct t3d_colored_mesh m;
+    int r;
+
+    s->gaussians = t3d_gaussians_in(s->scene.gaussian, s->scene.n_gaussians);
+    if (!material || !draw)
+        return t3d_err_nomem(err, path);
+    r = t3d_splat_surface(&m, &s->gaussians, &how, &s->surface, err);
+    if (r < 0)
+        return t3d_err_prefix(err, "'%s'", path);
+    *material = t3d_material_default();
+    material->metallic = 0;
+    *draw = (struct t3d_draw){.n_triangles = m.mesh.n_triangles,
+                              .n_vertices = m.mesh.n_vertices,
+                              .flags = T3D_HAS_NORMAL | T3D_HAS_COLOR};
+    s->scene = (struct t3d_scene){.n_vertices = m.mesh.n_vertices,
+                                  .n_triangles = m.mesh.n_triangles,
+                                  .n_draws = 1,
+                                  .n_materials = 1,
+                                  .position = m.mesh.position,
+                                  .normal = m.normal,
+                                  .color = m.color,
+                                  .triangle = m.mesh.triangle,
+                                  .draw = draw,
+                                  .material = material,
+                                  .notes = s->scene.notes};
+    return T3D_OK;
+}
+
 static int import(struct t3d_shape *s, struct t3d_importer *importer, int thread, const char *path,
                   unsigned flags, struct t3d_err *err)
 {
@@ -96,6 +131,8 @@ static int import(struct t3d_shape *s, struct t3d_importer *importer, int thread
         return t3d_err_set(err, T3D_SKIP, "non-finite",
                            "'%s': %u positions are no finite numbers: repair the file", path,
                            s->scene.notes.n_non_finite);
+    if (s->scene.n_triangles == 0 && s->scene.n_gaussians > 0)
+        return take_surface(s, path, err);
     if (s->scene.n_triangles == 0 && s->scene.notes.n_points > 0) {
         s->is_cloud = 1;
         s->points = (struct t3d_points){.n = s->scene.n_vertices, .point = s->scene.position};
@@ -161,7 +198,7 @@ int t3d_shape_open(struct t3d_shape *s, struct t3d_importer *importer, int threa
 {
     int r;
 
-    *s = (struct t3d_shape){0};
+    *s = (struct t3d_shape){.scale = 1};
     r = strcasecmp(t3d_path_ending(path), "npy") == 0
             ? open_npy(s, path, err)
             : import(s, importer, thread, path, flags, err);
@@ -176,6 +213,7 @@ void t3d_shape_close(struct t3d_shape *s)
 {
     if (s->imported.map)
         t3d_imported_close(&s->imported);
+    t3d_arena_free(&s->surface);
     free(s->own);
     *s = (struct t3d_shape){0};
 }
@@ -237,6 +275,8 @@ static int move_to_unit(struct t3d_shape *s, const char *which, struct t3d_err *
         s->hi[k] = (s->hi[k] - centre[k]) / edge;
     }
     s->radius /= edge;
+    memcpy(s->centre, centre, sizeof centre);
+    s->scale = 1 / edge;
     free(s->own);
     s->own = to;
     if (s->is_cloud)

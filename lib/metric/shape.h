@@ -6,28 +6,33 @@
 
 #include <stdint.h>
 
+#include "base/arena.h"
 #include "base/err.h"
+#include "geom/gaussians.h"
 #include "geom/import.h"
 #include "metric/distance.h"
 
-extern const char t3d_shape_endings[]; /* "glb gltf obj ply stl off npy" */
+extern const char t3d_shape_endings[]; /* "glb gltf obj ply stl off splat npy" */
 
 /* A .ply without faces and an .npy of shape (n, 3) are clouds, whose points are used as given;
- * everything else is a mesh. */
+ * everything else is a mesh. Of splats the mesh is their surface (draw/splat_surface.h). */
 struct t3d_shape {
     int is_cloud;
-    struct t3d_scene scene;   /* of a mesh; borrowed from what is opened below */
-    struct t3d_points points; /* of a cloud */
-    double lo[3], hi[3];      /* box of the points, or of the vertices that triangles use */
-    double radius;            /* of the bounding sphere about the box's centre */
+    struct t3d_scene scene;         /* of a mesh; borrowed from what is opened below */
+    struct t3d_points points;       /* of a cloud */
+    double lo[3], hi[3];            /* box of the points, or of the vertices that triangles use */
+    double radius;                  /* of the bounding sphere about the box's centre */
+    struct t3d_gaussians gaussians; /* of splats, as in the file; else n = 0 */
+    double centre[3], scale;        /* positions are those of the file, less centre, times scale */
     /* the module's */
     struct t3d_imported imported;
+    struct t3d_arena surface; /* of splats */
     float (*own)[3];
 };
 
 /* thread: of the importer. flags: enum t3d_read_flag. T3D_SKIP with the reader's reason;
  * "non-finite" when a position is no finite number, "no-triangles", "no-points", "bad-npy",
- * "no-extent" when the box is a single point. */
+ * "no-extent" when the box is a single point; "no-surface" of splats. */
 int t3d_shape_open(struct t3d_shape *s, struct t3d_importer *importer, int thread, const char *path,
                    unsigned flags, struct t3d_err *err) T3D_MUST_CHECK;
 void t3d_shape_close(struct t3d_shape *s);

@@ -125,29 +125,51 @@ int t3d_pair_pictures(struct t3d_pair_result *out, const struct t3d_pair_options
     return status;
 }
 
-/* --- views of meshes --- */
+/* --- views of meshes and splats --- */
+
+/* One of both objects: a model to be drawn, or pictures of splats that are there already. */
+struct side {
+    struct t3d_model *model;
+    const uint8_t *rgba; /* (views, resolution, resolution, 4) */
+};
 
 struct stage {
     struct t3d_view_set set;
     struct t3d_normalisation frame;
-    struct t3d_model *pred, *ref;
+    struct side side[2]; /* prediction, reference */
     const struct t3d_light *light;
     struct t3d_pictures *keep;
 };
+
+static int draw_side(const uint8_t **rgba, struct t3d_canvas *canvas, const struct stage *st, int k,
+                     size_t view, uint32_t resolution, struct t3d_err *err)
+{
+    const struct side *s = &st->side[k];
+
+    if (s->rgba) {
+        *rgba = s->rgba + 4 * view * (size_t)resolution * resolution;
+        return T3D_OK;
+    }
+    *rgba = canvas->color;
+    return t3d_draw(canvas, s->model, &st->set.camera[view], st->light, err);
+}
 
 /* One view of both, by one thread's canvases. */
 static int add_view(struct sums *s, const struct t3d_pair_options *o, const struct stage *st,
                     struct t3d_canvas *const canvas[2], size_t view, struct t3d_err *err)
 {
-    const struct t3d_picture_pair p = {canvas[0]->color, canvas[1]->color, o->resolution,
-                                       o->resolution};
-    int r = t3d_draw(canvas[0], st->pred, &st->set.camera[view], st->light, err);
+    const uint8_t *rgba[2] = {NULL, NULL};
+    int r = draw_side(&rgba[0], canvas[0], st, 0, view, o->resolution, err);
 
     if (r == T3D_OK)
-        r = t3d_draw(canvas[1], st->ref, &st->set.camera[view], st->light, err);
+        r = draw_side(&rgba[1], canvas[1], st, 1, view, o->resolution, err);
     if (r == T3D_OK && st->keep)
-        keep_pair(st->keep, view, p.a, p.b);
-    return r == T3D_OK ? add_picture(s, o, &p, 1, err) : r;
+        keep_pair(st->keep, view, rgba[0], rgba[1]);
+    if (r == T3D_OK) {
+        const struct t3d_picture_pair p = {rgba[0], rgba[1], o->resolution, o->resolution};
+        r = add_picture(s, o, &p, 1, err);
+    }
+    return r;
 }
 
 /* Views in any order over the threads, each with sums of its own, added in order afterwards. */
@@ -188,6 +210,39 @@ static int add_views(struct sums *total, const struct t3d_pair_options *o, const
     return status;
 }
 
+/* Splats in the frame: p' = (((p - centre) scale) - frame.centre) frame.scale. */
+static int draw_splats(struct side *side, const struct stage *st, const struct t3d_shape *shape,
+                       const struct t3d_pair_options *o, struct t3d_arena *a, struct t3d_err *err)
+{
+    struct t3d_gaussians g = shape->gaussians;
+    float *xyz = t3d_alloc_raw(a, g.n, 3 * sizeof *xyz),
+          *log_scale = t3d_alloc_raw(a, g.n, 3 * sizeof *log_scale);
+    double grow = log(shape->scale * st->frame.scale);
+    struct t3d_splat_picture picture;
+    int r;
+
+    if (!xyz || !log_scale)
+        return t3d_err_nomem(err, "the Gaussians");
+    for (size_t i = 0; i < 3 * g.n; i++) {
+        double p = ((double)g.xyz[i] - shape->centre[i % 3]) * shape->scale;
+        xyz[i] = (float)((p - st->frame.centre[i % 3]) * st->frame.scale);
+        log_scale[i] = (float)((double)g.log_scale[i] + grow);
+    }
+    g.xyz = xyz;
+    g.log_scale = log_scale;
+    r = t3d_splat_views(&picture, &g, &st->set, (int)o->resolution, o->threads, a, err);
+    side->rgba = picture.rgba;
+    return r;
+}
+
+static int open_side(struct stage *st, int k, const struct t3d_shape *shape,
+                     const struct t3d_pair_options *o, struct t3d_arena *a, struct t3d_err *err)
+{
+    if (shape->gaussians.n)
+        return draw_splats(&st->side[k], st, shape, o, a, err);
+    return t3d_model_new(&st->side[k].model, &shape->scene, &st->frame, err);
+}
+
 int t3d_pair_views(struct t3d_pair_result *out, const struct t3d_pair_options *o,
                    const struct t3d_shape *pred, const struct t3d_shape *ref,
                    struct t3d_pictures *keep, struct t3d_err *err)
@@ -204,9 +259,9 @@ int t3d_pair_views(struct t3d_pair_result *out, const struct t3d_pair_options *o
     if (r == T3D_OK)
         r = t3d_scene_normalisation(&ref->scene, &st.frame, err);
     if (r == T3D_OK)
-        r = t3d_model_new(&st.pred, &pred->scene, &st.frame, err);
+        r = open_side(&st, 0, pred, o, &a, err);
     if (r == T3D_OK)
-        r = t3d_model_new(&st.ref, &ref->scene, &st.frame, err);
+        r = open_side(&st, 1, ref, o, &a, err);
     if (r == T3D_OK && keep)
         r = make_room(keep, st.set.n, o->resolution, o->resolution, err);
     if (r == T3D_OK)
@@ -214,8 +269,8 @@ int t3d_pair_views(struct t3d_pair_result *out, const struct t3d_pair_options *o
     snprintf(what, sizeof what, "%s-%u", T3D_VIEW_SET, o->resolution);
     if (r == T3D_OK)
         put_sums(out, &s, what);
-    t3d_model_free(st.pred);
-    t3d_model_free(st.ref);
+    t3d_model_free(st.side[0].model);
+    t3d_model_free(st.side[1].model);
     t3d_arena_free(&a);
     return r;
 }

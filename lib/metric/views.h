@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* metric/views.h -- the picture metrics of two picture files, or of the views of two meshes. */
+/* metric/views.h -- the picture metrics of two picture files, or of the views of two objects. */
 #ifndef T3D_METRIC_VIEWS_H
 #define T3D_METRIC_VIEWS_H
 
@@ -15,9 +15,9 @@ int t3d_pair_pictures(struct t3d_pair_result *out, const struct t3d_pair_options
                       const char *pred, const char *ref, struct t3d_pictures *keep,
                       struct t3d_err *err) T3D_MUST_CHECK;
 
-/* Two meshes, read with T3D_READ_PIXELS: drawn from ring16+4 at o->resolution under the studio
- * light, both with the reference's normalisation (geom/scene.h); values are means over the views.
- * Adds to out. Clouds have none. */
+/* Two objects, read with T3D_READ_PIXELS: drawn from ring16+4 at o->resolution, meshes under the
+ * studio light, splats as they are, both with the reference's normalisation (geom/scene.h); values
+ * are means over the views. Adds to out. Clouds have none. */
 int t3d_pair_views(struct t3d_pair_result *out, const struct t3d_pair_options *o,
                    const struct t3d_shape *pred, const struct t3d_shape *ref,
                    struct t3d_pictures *keep, struct t3d_err *err) T3D_MUST_CHECK;

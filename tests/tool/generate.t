@@ -51,6 +51,20 @@ like "$(grep -m 1 '^v ' mesh.obj | wc -w)" 7 'with a colour for each vertex'
 ) 2>/dev/null
 is "$(jq -s -c 'map(.measures | [.watertight, .winding_consistent, .has_vertex_colors]) | unique' <meshes.ndjson)" \
 	'[[true,true,true]]' 'both are closed'
+mkdir ply splat ref
+t3d generate 'a red cube on a blue cylinder' -o ply/a.ply 2>/dev/null
+t3d generate 'a red cube on a blue cylinder' -o splat/a.glb --format gltf-splat 2>/dev/null
+cp mesh.glb ref/a.glb
+for f in ply splat; do
+	expect_status 0 "splats are measured: $f" t3d evaluate --pred $f --ref ref -o $f.json \
+		--metrics chamfer,iou,psnr --points 5000 --resolution 64
+	is "$(jq -c '.items[0].metrics | [."chamfer:surface-l1:ref-bbox1:n5000:from:tsdf128" < .0001,
+		."iou:grid128:ref-bbox1:from:tsdf128" > .999, ."chamfer:centres-l1:ref-bbox1:n5000-points" < .1,
+		."psnr:mask:ring16+4-64" > 8]' <$f.json)" '[true,true,true,true]' 'by the surface that the mesh has'
+done
+head -c 1000 ply/a.ply >ply/a.cut && mv ply/a.cut ply/a.ply
+expect_status 3 'splats that are cut off' t3d evaluate --pred ply --ref ref -o cut.json --metrics chamfer
+is "$(jq -r '.items[0].reason' <cut.json)" truncated 'fail with the reason'
 expect_status 3 'an object without a surface' \
 	t3d generate 'a cone' --checkpoint "$run" -o none.glb --min-opacity .9999
 like "$(cat err)" 'a cone' 'is named'

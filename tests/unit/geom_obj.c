@@ -299,6 +299,7 @@ static int open_picture(void *ctx, const char *name, struct t3d_blob *out, struc
 {
     struct t3d_blob *png = ctx;
     static const char mtl[] =
+        "newmtl tint\nKd .5 1 .25\nmap_Kd base one.png\n"
         "newmtl m\nKd 0 0 0\nmap_Kd -s 2 3 1 -o .25 .5 -clamp on C:\\x\\base one.png\n"
         "map_d mask.png\nmap_Pr mask.png\nmap_Ke gone.png\nbump -bm .5 base one.png\n";
 
@@ -316,7 +317,8 @@ static int open_picture(void *ctx, const char *name, struct t3d_blob *out, struc
 static void maps_are_loaded_and_combined(void **state)
 {
     static const char text[] =
-        "mtllib m.mtl\nv 0 0 0\nv 1 0 0\nv 0 1 0\nvt 0 0\nusemtl m\nf 1/1 2/1 3/1\n";
+        "mtllib m.mtl\nv 0 0 0\nv 1 0 0\nv 0 1 0\nvt 0 0\nusemtl m\nf 1/1 2/1 3/1\n"
+        "usemtl tint\nf 1/1 2/1 3/1\n";
     struct t3d_arena own = {0};
     struct t3d_blob png[2] = {0};
     struct t3d_source src = {.data = (const uint8_t *)text,
@@ -338,7 +340,9 @@ static void maps_are_loaded_and_combined(void **state)
     p = s.image[m->texture[T3D_TEX_BASE].image].pixels;
     assert_true(p[0] == 10 && p[1] == 20 && p[2] == 30 && p[3] == 128 && p[12] == 1 &&
                 p[15] == 128);
-    assert_true(m->base[0] == 1 && m->alpha_mode == T3D_ALPHA_BLEND);
+    assert_true(m->base[0] == 1 && m->alpha_mode == T3D_ALPHA_BLEND); /* black beside a map */
+    assert_true(s.material[1].base[0] == .5f && s.material[1].base[1] == 1 &&
+                s.material[1].base[2] == .25f); /* a tint */
     assert_int_equal(m->texture[T3D_TEX_BASE].wrap_s, T3D_WRAP_CLAMP);
     /* u' = 2u + .25; v, which grows downwards here, 3v + (1 - 3 - .5) */
     assert_true(m->texture[T3D_TEX_BASE].transform[0] == 2 &&
