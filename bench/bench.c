@@ -28,7 +28,8 @@ static const struct t3d_tool tool = {
         "import (the same behind the sandbox), render (20 views to a shard, all threads), png, "
         "shards "
         "(write; read and decode), manifest (register and claim); evaluate (each input beside "
-        "itself, all metrics), chamfer, emd, sample, iou, pictures (psnr, ssim); train (a step of "
+        "itself, all metrics), chamfer, emd, sample, iou, pictures (psnr, ssim), lpips, lpips-vgg; "
+        "train (a step of "
         "the "
         "nano generator).",
     .commands = commands,

@@ -280,21 +280,21 @@ const uint32_t *t3d_nearest_order(const struct t3d_nearest *t)
 
 /* --- asking --- */
 
-static t3di_nearest_fn *kernel(int manhattan)
+static t3di_nearest_fn *kernel(void)
 {
     switch (t3d_isa()) {
     case T3D_ISA_AVX512:
-        return manhattan ? t3di_manhattan_avx512 : t3di_nearest_avx512;
+        return t3di_nearest_avx512;
     case T3D_ISA_AVX2:
-        return manhattan ? t3di_manhattan_avx2 : t3di_nearest_avx2;
+        return t3di_nearest_avx2;
     default:
-        return manhattan ? t3di_manhattan_portable : t3di_nearest_portable;
+        return t3di_nearest_portable;
     }
 }
 
 /* One chunk of leaves, from leaf order to input order. */
 static void ask_chunk(const struct t3d_nearest *from, const struct t3d_nearest *to, uint32_t first,
-                      float *distance, uint32_t *index, int manhattan)
+                      float *distance, uint32_t *index)
 {
     float squares[CHUNK_LEAVES * T3DI_LEAF];
     uint32_t found[CHUNK_LEAVES * T3DI_LEAF];
@@ -302,33 +302,21 @@ static void ask_chunk(const struct t3d_nearest *from, const struct t3d_nearest *
     float unit = ldexpf(1, to->exponent);
     size_t base = (size_t)first * T3DI_LEAF;
 
-    kernel(manhattan)(from, to, first, last, squares, index ? found : NULL);
+    kernel()(from, to, first, last, squares, index ? found : NULL);
     for (size_t i = 0; i < (size_t)(last - first) * T3DI_LEAF; i++) {
         uint32_t at = from->order[base + i];
-        distance[at] = (manhattan ? squares[i] : sqrtf(squares[i])) * unit;
+        distance[at] = sqrtf(squares[i]) * unit;
         if (index)
             index[at] = to->order[found[i]];
     }
 }
 
-static void ask(const struct t3d_nearest *from, const struct t3d_nearest *to, float *distance,
-                uint32_t *index, int manhattan, int threads)
+void t3d_nearest_between(const struct t3d_nearest *from, const struct t3d_nearest *to,
+                         float *distance, uint32_t *index, int threads)
 {
     if (from->n < FEW_POINTS)
         threads = 1;
 #pragma omp parallel for num_threads(threads) schedule(dynamic)
     for (uint32_t leaf = 0; leaf < from->n_leaves; leaf += CHUNK_LEAVES)
-        ask_chunk(from, to, leaf, distance, index, manhattan);
-}
-
-void t3d_nearest_between(const struct t3d_nearest *from, const struct t3d_nearest *to,
-                         float *distance, uint32_t *index, int threads)
-{
-    ask(from, to, distance, index, 0, threads);
-}
-
-void t3d_nearest_manhattan(const struct t3d_nearest *from, const struct t3d_nearest *to,
-                           float *distance, int threads)
-{
-    ask(from, to, distance, NULL, 1, threads);
+        ask_chunk(from, to, leaf, distance, index);
 }

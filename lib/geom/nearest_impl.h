@@ -37,7 +37,5 @@ typedef void t3di_nearest_fn(const struct t3d_nearest *from, const struct t3d_ne
                              uint32_t first, uint32_t last, float *squared, uint32_t *index);
 
 t3di_nearest_fn t3di_nearest_portable, t3di_nearest_avx2, t3di_nearest_avx512;
-/* The same by |dx| + |dy| + |dz|, not squared. */
-t3di_nearest_fn t3di_manhattan_portable, t3di_manhattan_avx2, t3di_manhattan_avx512;
 
 #endif

@@ -58,7 +58,7 @@ extern const struct t3d_speed_stage t3d_speed_stages[]; /* ends with name NULL *
 #define T3D_SPEED_NAMES                                                                            \
     "read import render png shards manifest fetch num embed embed-t5 splat splat-small "           \
     "splat-batch "                                                                                 \
-    "evaluate chamfer emd sample iou pictures"
+    "evaluate chamfer emd sample iou pictures lpips lpips-vgg"
 
 /* Open the files named, or write and open the generated ones when n is 0. Close before the arena
  * goes. */

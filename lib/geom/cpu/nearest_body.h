@@ -25,17 +25,9 @@ struct walk {
     uint32_t nearest_leaf; /* the last one that improved some point */
 };
 
-/* With T3DI_MANHATTAN the sum of the differences takes the place of the squared distance. */
 V16 v16 squared(v16 dx, v16 dy, v16 dz)
 {
-#ifdef T3DI_MANHATTAN
-    v16 zero = v16_set(0);
-
-    return v16_add(v16_max(dx, v16_sub(zero, dx)),
-                   v16_add(v16_max(dy, v16_sub(zero, dy)), v16_max(dz, v16_sub(zero, dz))));
-#else
     return v16_fma(dx, dx, v16_fma(dy, dy, v16_mul(dz, dz)));
-#endif
 }
 
 /* Whole numbers travel as float bits; they are only copied. */
