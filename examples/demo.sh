@@ -74,7 +74,7 @@ step evaluate --pred "$work/meshes" --ref "$work/references" --normalize self-bb
 
 say 'Everything on one page'
 step report "$work/evaluation.json" "$work/captions.ndjson" "$one/runs/one/log.ndjson" \
-	--objects "$work/meshes" "$work/references" \
+	--objects "$work/generated" "$work/references" \
 	--pictures "$work/generated.png" "$work/this-run.png" "$work/search.png" "$work/sheet.png" -o "$work/report.html"
 printf '\nThe contact sheet: %s\nWhat texts find:   %s\nThe shards:        %s\nMade by this run:  %s\nMade by shipped:   %s (3D Gaussians: %s)\nAll on one page:   %s\n' \
 	"$PWD/$work/sheet.png" "$PWD/$work/search.png" "$PWD/$work/renders/" "$PWD/$work/this-run.png" "$PWD/$work/generated.png" \

@@ -5,7 +5,10 @@
 #include <string.h>
 
 #include "base/defs.h"
+#include "base/file.h"
+#include "base/walk.h"
 #include "geom/gaussians.h"
+#include "geom/import.h"
 #include "geom/read.h"
 #include "image/colour.h"
 #include "image/png.h"
@@ -375,38 +378,88 @@ int t3d_page_object_mesh(struct t3d_page_object *o, const struct t3d_scene *s, s
 /* --- files ----------------------------------------------------------------------------------- */
 
 /* Points as grey balls, small beside the box. */
-static int load_cloud(struct t3d_page_object *o, const struct t3d_points *points, double radius,
-                      int threads, struct t3d_err *err)
+static int load_cloud(struct t3d_page_object *o, const struct t3d_points *points, int threads,
+                      struct t3d_err *err)
 {
     size_t n = points->n;
     float *v = t3d_alloc(&o->arena, 14 * n + 1, sizeof *v);
     struct t3d_gaussians g = {n, v, v + 3 * n, v + 6 * n, v + 10 * n, v + 11 * n};
+    float lo[3] = {0}, extent[3] = {0};
+    double radius;
 
     if (!v)
         return t3d_err_nomem(err, "an object of the page");
+    if (n)
+        box_of(lo, extent, points->point[0], n, 3);
+    radius = hypot(hypot((double)extent[0], (double)extent[1]), (double)extent[2]) / 2;
     for (size_t i = 0; i < n; i++) {
         memcpy(v + 3 * i, points->point[i], 3 * sizeof *v);
         v[6 * n + 4 * i] = 1;
         v[10 * n + i] = 3;
         for (size_t k = 0; k < 3; k++) {
-            v[3 * n + 3 * i + k] = (float)log(radius / 150);
+            v[3 * n + 3 * i + k] = (float)log(fmax(radius, 1e-6) / 150);
             v[11 * n + 3 * i + k] = .45f;
         }
     }
     return t3d_page_object_splats(o, &g, threads, err);
 }
 
-int t3d_page_object_load(struct t3d_page_object *o, struct t3d_importer *importer, const char *path,
-                         int threads, struct t3d_err *err)
+/* The file with what is beside it. */
+static int import(struct t3d_imported *out, struct t3d_importer *importer, const char *path,
+                  struct t3d_err *err)
+{
+    size_t n = (size_t)(t3d_path_base(path) - path);
+    char *folder = n ? strndup(path, n) : strdup(".");
+    int r = T3D_OK;
+
+    if (!folder)
+        return t3d_err_nomem(err, path);
+    r = t3d_import(importer, 0, path, t3d_import_resolve_folder, folder, T3D_READ_PIXELS, out, err);
+    free(folder);
+    return r;
+}
+
+static int load_scene(struct t3d_page_object *o, const struct t3d_scene *s, int threads,
+                      struct t3d_err *err)
+{
+    const struct t3d_points points = {.n = s->n_vertices, .point = s->position};
+
+    if (s->n_gaussians) {
+        const struct t3d_gaussians g = t3d_gaussians_in(s->gaussian, s->n_gaussians);
+
+        return t3d_page_object_splats(o, &g, threads, err);
+    }
+    if (s->n_triangles || !s->n_vertices)
+        return t3d_page_object_mesh(o, s, err);
+    return load_cloud(o, &points, threads, err);
+}
+
+static int load_npy(struct t3d_page_object *o, struct t3d_importer *importer, const char *path,
+                    int threads, struct t3d_err *err)
 {
     struct t3d_shape shape;
-    int r = t3d_shape_open(&shape, importer, 0, path, T3D_READ_PIXELS, err);
+    int r = t3d_shape_open(&shape, importer, 0, path, T3D_READ_HEADERS, err);
 
     if (r < 0)
         return r;
-    r = shape.is_cloud ? load_cloud(o, &shape.points, shape.radius, threads, err)
-                       : t3d_page_object_mesh(o, &shape.scene, err);
+    r = load_cloud(o, &shape.points, threads, err);
     t3d_shape_close(&shape);
+    return r;
+}
+
+int t3d_page_object_load(struct t3d_page_object *o, struct t3d_importer *importer, const char *path,
+                         int threads, struct t3d_err *err)
+{
+    struct t3d_imported imported;
+    int r;
+
+    if (t3d_ending_in(path, "npy"))
+        return load_npy(o, importer, path, threads, err);
+    r = import(&imported, importer, path, err);
+    if (r < 0)
+        return r;
+    r = load_scene(o, &imported.scene, threads, err);
+    t3d_imported_close(&imported);
     return r;
 }
 

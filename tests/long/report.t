@@ -64,6 +64,30 @@ ok "$(jq -n "if $(psnr other.png mesh.png) < 30 then 0 else 1 end")" 'from anoth
 picture both.png 400 "object=$(numbered 'o2 (pred)')&beside=$(numbered 'o2 (ref)')&azimuth=0&elevation=20&light=flat"
 ok "$([ -s both.png ]; echo $?)" 'two beside each other'
 
+# Splats: what the shipped generator makes, few and many, in each of its formats.
+t3d generate 'a red cube on a blue cylinder' -o splats/one.ply -q >/dev/null
+t3d generate 'a red cube on a blue cylinder' -o splats/two.splat -q >/dev/null
+t3d generate 'a red cube on a blue cylinder' --format gltf-splat -o splats/three.glb -q >/dev/null
+t3d generate 'a red cube on a blue cylinder' --format views --resolution 400 -o splats-views -q >/dev/null
+mv page.html meshes.html
+expect_status 0 'a page with splats' t3d report --objects splats -o page.html
+for o in one:45 two:33 three:45; do
+	picture splat.png 400 "object=$(numbered "${o%:*}")&azimuth=90&elevation=20"
+	close splat.png "$(find splats-views -name 004.png)" "${o#*:}" "$o splats as the rasteriser draws them"
+done
+# more than are sorted in a frame go to the worker
+cp splats/two.splat many.splat
+for _ in 1 2 3 4 5 6; do
+	cat many.splat many.splat >twice.splat && mv twice.splat many.splat
+done
+t3d report --objects many.splat splats/two.splat -o page.html -q
+like "$(grep -o 'data-n=[0-9]*' page.html | sort -t = -k 2 -n | tail -n 1)" 'data-n=[4-9][0-9]{4}|data-n=[0-9]{6}' 'many splats'
+picture many.png 400 "object=$(numbered many)&azimuth=90&elevation=20"
+picture few.png 400 "object=$(numbered two)&azimuth=90&elevation=20"
+close many.png few.png 12 'many lie where few do'
+ok "$(jq -n "if $(psnr many.png few.png) < 60 then 0 else 1 end")" 'and are denser'
+mv meshes.html page.html
+
 # shows PATTERN NAME: the page has it once its scripts have run.
 shows() {
 	grep -Eq -e "$1" dom.html
