@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* t3d-generate: objects from text. */
-#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,19 +13,17 @@
 #include "base/openmp.h"
 #include "base/progress.h"
 #include "base/tool.h"
-#include "base/utf8.h"
 #include "draw/splat_surface.h"
 #include "draw/splat_views.h"
 #include "generate/generate_made.h"
+#include "generate/generate_prompts.h"
 #include "image/png.h"
 #include "image/sheet.h"
 #include "model/sampler.h"
 #include "store/model_find.h"
 #include "store/reject.h"
 
-enum { MAX_PROMPT = 1 << 20, SHEET_VIEWS = 8, NAME = 64, N_ORIGIN = 7 };
-
-#define MAX_SEED 0x1p53 /* JSON's numbers are exact up to here */
+enum { SHEET_VIEWS = 8, NAME = 64, N_ORIGIN = 7 };
 
 struct conf {
     struct t3d_common common;
@@ -72,16 +69,11 @@ static const char *const format_name[] = {"ply", "splat", "glb",  "gltf-splat",
 static const char *const format_ending[] = {"ply", "splat", "glb", "glb", "obj", "png", ""};
 enum format { PLY, SPLAT, GLB, GLTF_SPLAT, OBJ, PNG, VIEWS, N_FORMATS };
 
-struct request {
-    const char *prompt, *uid;
-    uint64_t seed;
-};
-
 struct generate {
     const struct conf *conf;
     enum format format;
-    struct request *request;
-    size_t n, capacity, made, failed, there; /* there: made before */
+    struct t3d_request *request;
+    size_t n, made, failed, there; /* there: made before */
     FILE *rejects;
     int one;                 /* --output is the file itself */
     struct t3d_sheet *sheet; /* of all objects, a row each; NULL = each has its own */
@@ -90,158 +82,9 @@ struct generate {
     struct t3d_png_writer *png;
     struct t3d_progress *progress;
     struct t3d_arena arena, scratch; /* of the run; of one object */
-    uint64_t cut;
+    uint64_t cut, strange; /* prompts: too long; with words that the model does not know */
+    char word[64];         /* the first of these */
 };
-
-/* --- prompts --------------------------------------------------------------------------------- */
-
-/* A prompt with all its samples. uid: their base name. */
-static int add_prompt(struct generate *g, const char *prompt, const char *uid, uint64_t seed,
-                      struct t3d_err *err)
-{
-    size_t size = strlen(prompt);
-
-    if (strspn(prompt, " \t") == size)
-        return t3d_err_set(err, T3D_USAGE, "usage", "a prompt has no words");
-    if (t3d_utf8_valid(prompt, size) < size)
-        return t3d_err_set(err, T3D_USAGE, "usage", "a prompt is not UTF-8");
-    for (uint64_t i = 0; i < g->conf->num_samples; i++) {
-        struct request *r;
-
-        if (g->n == g->capacity) {
-            struct request *more = realloc(g->request, (g->capacity * 2 + 64) * sizeof *more);
-
-            if (!more)
-                return t3d_err_nomem(err, "the prompts");
-            g->request = more;
-            g->capacity = g->capacity * 2 + 64;
-        }
-        r = &g->request[g->n++];
-        r->prompt = t3d_strdup(&g->arena, prompt);
-        r->uid = uid ? g->conf->num_samples > 1
-                           ? t3d_sprintf(&g->arena, "%s-%llu", uid, (unsigned long long)i)
-                           : t3d_strdup(&g->arena, uid)
-                     : t3d_sprintf(&g->arena, "%06zu", g->n - 1);
-        r->seed = seed + i;
-        if (!r->prompt || !r->uid)
-            return t3d_err_nomem(err, "the prompts");
-    }
-    return T3D_OK;
-}
-
-/* A uid names files: it is refused where it could lead elsewhere. */
-static int is_uid(const char *s)
-{
-    size_t n = strlen(s);
-
-    return n >= 1 && n <= 128 && s[0] != '.' &&
-           strspn(s, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-") == n;
-}
-
-static int add_record(struct generate *g, const cJSON *o, struct t3d_err *err)
-{
-    const char *prompt = t3d_json_str(o, "prompt", t3d_json_str(o, "caption", NULL)),
-               *uid = t3d_json_str(o, "uid", NULL);
-    double seed = t3d_json_num(o, "seed", -1);
-
-    if (!prompt)
-        return t3d_err_set(err, T3D_USAGE, "usage", "a record has no \"prompt\"");
-    if (uid && !is_uid(uid))
-        return t3d_err_set(err, T3D_USAGE, "usage", "uid '%s' is not [A-Za-z0-9._-]{1,128}", uid);
-    if (!cJSON_GetObjectItemCaseSensitive(o, "seed"))
-        return add_prompt(g, prompt, uid, g->conf->common.seed, err);
-    if (!(seed >= 0 && seed <= MAX_SEED) || seed != floor(seed))
-        return t3d_err_set(err, T3D_USAGE, "usage", "seed %g is not a whole number from 0 to 2^53",
-                           seed);
-    return add_prompt(g, prompt, uid, (uint64_t)seed, err);
-}
-
-static int add_line(struct generate *g, const char *line, struct t3d_err *err)
-{
-    cJSON *o = line[0] == '{' ? cJSON_Parse(line) : NULL;
-    int r;
-
-    if (line[0] == '{' && !o)
-        return t3d_err_set(err, T3D_USAGE, "usage", "what begins with { is not a JSON object");
-    r = o ? add_record(g, o, err) : add_prompt(g, line, NULL, g->conf->common.seed, err);
-
-    cJSON_Delete(o);
-    return r;
-}
-
-static int read_prompts(struct generate *g, FILE *f, const char *name, struct t3d_err *err)
-{
-    struct t3d_err why;
-    size_t capacity = 0, number = 0;
-    char *line = NULL;
-    ssize_t n;
-    int r = T3D_OK;
-
-    while (r == T3D_OK && (n = getline(&line, &capacity, f)) >= 0) {
-        number++;
-        while (n > 0 && (line[n - 1] == '\n' || line[n - 1] == '\r'))
-            line[--n] = 0;
-        if (n > MAX_PROMPT || strlen(line) != (size_t)n)
-            r = t3d_err_set(&why, T3D_USAGE, "usage",
-                            "a prompt of %zd bytes, or with a NUL, is not a line of text", n);
-        else if (n > 0)
-            r = add_line(g, line, &why);
-        if (r < 0)
-            t3d_err_set(err, r, why.reason, "%s, line %zu: %s", name, number, why.msg);
-    }
-    if (r == T3D_OK && ferror(f))
-        r = t3d_err_sys(err, "cannot read", name);
-    free(line);
-    return r;
-}
-
-static int by_uid(const void *a, const void *b)
-{
-    return strcmp(*(char *const *)a, *(char *const *)b);
-}
-
-/* Files are named by uid: of two objects with one uid one would be lost. */
-static int check_uids(const struct generate *g, struct t3d_err *err)
-{
-    const char **uid = calloc(g->n + 1, sizeof *uid);
-    int r = T3D_OK;
-
-    if (!uid)
-        return t3d_err_nomem(err, "the prompts");
-    for (size_t i = 0; i < g->n; i++)
-        uid[i] = g->request[i].uid;
-    qsort(uid, g->n, sizeof *uid, by_uid);
-    for (size_t i = 1; i < g->n && r == T3D_OK; i++)
-        if (strcmp(uid[i - 1], uid[i]) == 0)
-            r = t3d_err_set(err, T3D_USAGE, "usage",
-                            "two objects have the uid '%s': give each prompt one of its own",
-                            uid[i]);
-    free(uid);
-    return r;
-}
-
-static int collect(struct generate *g, struct t3d_err *err)
-{
-    const struct conf *c = g->conf;
-    int r = T3D_OK;
-    FILE *f;
-
-    for (size_t i = 0; i < c->common.operands.n && r == T3D_OK; i++)
-        r = add_prompt(g, c->common.operands.item[i], NULL, c->common.seed, err);
-    if (r == T3D_OK && c->prompts) {
-        f = fopen(c->prompts, "r");
-        if (!f)
-            return t3d_err_sys(err, "cannot read", c->prompts);
-        r = read_prompts(g, f, c->prompts, err);
-        fclose(f);
-    }
-    if (r == T3D_OK && c->common.use_stdin)
-        r = read_prompts(g, stdin, "standard input", err);
-    if (r == T3D_OK && g->n == 0)
-        r = t3d_err_set(err, T3D_USAGE, "usage",
-                        "say what to make: t3d generate \"a red cube\" -o cube.ply");
-    return r == T3D_OK ? check_uids(g, err) : r;
-}
 
 /* --- formats --------------------------------------------------------------------------------- */
 
@@ -274,7 +117,7 @@ static int choose_format(struct generate *g, struct t3d_err *err)
 }
 
 /* DIR/uid.ending, or what --output says. */
-static char *output_path(struct generate *g, const struct request *r)
+static char *output_path(struct generate *g, const struct t3d_request *r)
 {
     const char *ending = format_ending[g->format];
 
@@ -285,7 +128,7 @@ static char *output_path(struct generate *g, const struct request *r)
 }
 
 /* What the result depends on, as text. */
-static size_t origin_of(struct generate *g, const struct request *r, struct t3d_origin *o)
+static size_t origin_of(struct generate *g, const struct t3d_request *r, struct t3d_origin *o)
 {
     const struct conf *c = g->conf;
     const struct {
@@ -311,7 +154,7 @@ static int to_folder(const struct generate *g)
     return !g->one && !g->sheet;
 }
 
-static int key_of(struct generate *g, const struct request *q, char key[T3D_SHA256_HEX],
+static int key_of(struct generate *g, const struct t3d_request *q, char key[T3D_SHA256_HEX],
                   struct t3d_err *err)
 {
     struct t3d_origin origin[N_ORIGIN];
@@ -345,7 +188,7 @@ static int drop_made(struct generate *g, struct t3d_err *err)
     return r;
 }
 
-static int remember(struct generate *g, const struct request *q, struct t3d_err *err)
+static int remember(struct generate *g, const struct t3d_request *q, struct t3d_err *err)
 {
     char key[T3D_SHA256_HEX];
     int r;
@@ -392,7 +235,7 @@ static int new_sheet(struct generate *g, struct t3d_sheet **s, struct t3d_err *e
     return t3d_sheet_new(s, &style, err);
 }
 
-static int add_row(struct generate *g, struct t3d_sheet *s, const struct request *q,
+static int add_row(struct generate *g, struct t3d_sheet *s, const struct t3d_request *q,
                    const struct t3d_splat_picture *p, struct t3d_err *err)
 {
     uint32_t side = (uint32_t)g->conf->resolution;
@@ -403,7 +246,7 @@ static int add_row(struct generate *g, struct t3d_sheet *s, const struct request
     return r;
 }
 
-static int write_sheet(struct generate *g, const char *path, const struct request *q,
+static int write_sheet(struct generate *g, const char *path, const struct t3d_request *q,
                        const struct t3d_splat_picture *p, struct t3d_err *err)
 {
     struct t3d_sheet *s;
@@ -441,7 +284,7 @@ static int write_views(struct generate *g, const char *dir, const struct t3d_spl
     return r;
 }
 
-static int write_pictures(struct generate *g, const char *path, const struct request *q,
+static int write_pictures(struct generate *g, const char *path, const struct t3d_request *q,
                           const struct t3d_gaussians *s, const struct t3d_origin *o, size_t n,
                           struct t3d_err *err)
 {
@@ -460,7 +303,7 @@ static int write_pictures(struct generate *g, const char *path, const struct req
 
 /* --- the run --------------------------------------------------------------------------------- */
 
-static int emit(struct generate *g, const struct request *q, const char *path, size_t n,
+static int emit(struct generate *g, const struct t3d_request *q, const char *path, size_t n,
                 struct t3d_err *err)
 {
     cJSON *o = cJSON_CreateObject();
@@ -476,7 +319,7 @@ static int emit(struct generate *g, const struct request *q, const char *path, s
     return r;
 }
 
-static int write_object(struct generate *g, int i, const struct request *q, struct t3d_err *err)
+static int write_object(struct generate *g, int i, const struct t3d_request *q, struct t3d_err *err)
 {
     const struct t3d_generator_config *c = t3d_sampler_config(g->sampler);
     struct t3d_origin origin[N_ORIGIN];
@@ -502,6 +345,21 @@ static int write_object(struct generate *g, int i, const struct request *q, stru
     return r;
 }
 
+static int look_at_words(struct generate *g, size_t first, int n, struct t3d_err *err)
+{
+    int r = T3D_OK;
+
+    for (int i = 0; i < n && r == T3D_OK; i++) {
+        char word[sizeof g->word];
+
+        r = t3d_sampler_unknown(g->sampler, g->request[first + (size_t)i].prompt, word, sizeof word,
+                                err);
+        if (r == T3D_OK && *word && !g->strange++)
+            memcpy(g->word, word, sizeof word);
+    }
+    return r;
+}
+
 static int run_batch(struct generate *g, size_t first, int n, struct t3d_err *err)
 {
     struct t3d_sample sample[256] = {{0}};
@@ -510,7 +368,9 @@ static int run_batch(struct generate *g, size_t first, int n, struct t3d_err *er
     for (int i = 0; i < n; i++)
         sample[i] = (struct t3d_sample){g->request[first + (size_t)i].prompt,
                                         g->request[first + (size_t)i].seed};
-    r = t3d_sampler_run(g->sampler, sample, n, cut, err);
+    r = look_at_words(g, first, n, err);
+    if (r == T3D_OK)
+        r = t3d_sampler_run(g->sampler, sample, n, cut, err);
     for (int i = 0; i < n && r == T3D_OK; i++) {
         g->cut += (uint64_t)cut[i];
         r = write_object(g, i, &g->request[first + (size_t)i], err);
@@ -577,6 +437,18 @@ static void keep_part(struct generate *g)
     g->n = n;
 }
 
+static int collect(struct generate *g, struct t3d_err *err)
+{
+    const struct conf *c = g->conf;
+    struct t3d_requests all = {
+        .arena = &g->arena, .num_samples = c->num_samples, .seed = c->common.seed};
+    int r = t3d_requests_collect(&all, &c->common.operands, c->prompts, c->common.use_stdin, err);
+
+    g->request = all.item;
+    g->n = all.n;
+    return r;
+}
+
 static int run(void *conf, struct t3d_err *err)
 {
     struct generate g = {.conf = conf};
@@ -603,6 +475,10 @@ static int run(void *conf, struct t3d_err *err)
         if (g.cut)
             t3d_warn("%llu prompts were longer than the model's %d tokens and were cut",
                      (unsigned long long)g.cut, t3d_sampler_config(g.sampler)->text_tokens);
+        if (g.strange)
+            t3d_warn("%llu prompts have words that no caption of the training had ('%s'): what "
+                     "becomes of them is chance",
+                     (unsigned long long)g.strange, g.word);
     }
     if (g.rejects && fclose(g.rejects) != 0 && r == T3D_OK)
         r = t3d_err_sys(err, "cannot write", g.conf->common.rejects);

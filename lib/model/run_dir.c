@@ -33,7 +33,9 @@ static int remove_matches(const char *dir, const char *pattern, int whole_trees,
 
 static int clean(const char *dir, int anew, struct t3d_err *err)
 {
-    static const char *const left[] = {"*.tmp", "checkpoints/*.tmp"};
+    static const char *const left[] = {
+        "*.tmp",      "checkpoints/*.tmp",   "samples/*.tmp",
+        "best/*.tmp", "reconstructor/*.tmp", "best/reconstructor/*.tmp"};
     int r = anew ? remove_matches(dir, "*", 1, err) : T3D_OK;
 
     for (size_t i = 0; i < T3D_COUNT(left) && r == T3D_OK; i++)

@@ -275,6 +275,12 @@ const char *t3d_sampler_hash(const struct t3d_sampler *s)
     return s->hash;
 }
 
+int t3d_sampler_unknown(const struct t3d_sampler *s, const char *prompt, char *word, size_t n,
+                        struct t3d_err *err)
+{
+    return t3d_vocabulary_unknown(s->tokenizer, prompt, word, n, err);
+}
+
 /* --- run ------------------------------------------------------------------------------------- */
 
 /* The text of a row; NULL = none. */

@@ -59,6 +59,9 @@ t3d_sampler_hash(const struct t3d_sampler *s); /* SHA-256 of the weights (of bot
 /* n <= options.batch objects. cut, when not NULL, (n): was the prompt too long. */
 int t3d_sampler_run(struct t3d_sampler *s, const struct t3d_sample *sample, int n, int *cut,
                     struct t3d_err *err) T3D_MUST_CHECK;
+/* The first word of a prompt that the captions of the training did not have; "" = none. */
+int t3d_sampler_unknown(const struct t3d_sampler *s, const char *prompt, char *word, size_t n,
+                        struct t3d_err *err) T3D_MUST_CHECK;
 /* The time of step i of n: i / n for up to four steps; with more the last one stays at 3/4. */
 double t3d_sampler_time(int i, int n);
 /* Object i of the last run; borrowed until the next one. */

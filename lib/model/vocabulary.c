@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "model/vocabulary.h"
 
+#include <stdio.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "base/arena.h"
@@ -73,5 +75,42 @@ int t3d_vocabulary_put(const struct t3d_clip_tokenizer *t, const char *text, siz
     }
     if (cut)
         *cut = tokens.truncated;
+    return r;
+}
+
+struct looking {
+    const struct t3d_clip_tokenizer *t;
+    struct t3d_arena arena; /* of one word */
+    char *word;
+    size_t n;
+};
+
+static int look(void *ctx, const char *word, size_t size, struct t3d_err *err)
+{
+    enum { KNOWN = 3 }; /* start, the word, end */
+    struct looking *l = ctx;
+    struct t3d_tokens tokens;
+    int r;
+
+    if (*l->word)
+        return T3D_OK;
+    r = t3d_clip_tokenize(&tokens, l->t, word, size, KNOWN + 1, &l->arena, err);
+    if (r == T3D_OK && tokens.n > KNOWN)
+        snprintf(l->word, l->n, "%.*s", (int)size, word);
+    t3d_arena_reset(&l->arena);
+    return r;
+}
+
+int t3d_vocabulary_unknown(const struct t3d_clip_tokenizer *t, const char *text, char *word,
+                           size_t n, struct t3d_err *err)
+{
+    struct looking l = {.t = t, .word = word, .n = n};
+    struct t3d_arena a = {0};
+    int r;
+
+    *word = 0;
+    r = t3d_clip_words(text, strlen(text), look, &l, &a, err);
+    t3d_arena_free(&a);
+    t3d_arena_free(&l.arena);
     return r;
 }

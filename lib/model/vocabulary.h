@@ -23,4 +23,9 @@ int t3d_vocabulary_put(const struct t3d_clip_tokenizer *t, const char *text, siz
                        int32_t *ids, int32_t *seen, int *cut, struct t3d_arena *scratch,
                        struct t3d_err *err) T3D_MUST_CHECK;
 
+/* The first word of a text that the captions did not have: one that takes several tokens. word (n):
+ * "" when there is none; a long one is cut. */
+int t3d_vocabulary_unknown(const struct t3d_clip_tokenizer *t, const char *text, char *word,
+                           size_t n, struct t3d_err *err) T3D_MUST_CHECK;
+
 #endif

@@ -11,12 +11,12 @@ train() {
 	shift 2
 	case $model in
 	clip) set -- "$@" t3d -C ws train --model clip --schedule-steps 400 --batch-size 16 --validate-every 7 ;;
-	turbo3d) set -- "$@" t3d -C ws train --model turbo3d --schedule-steps 90 --batch-size 2 --validate-every 5 ;;
+	turbo3d) set -- "$@" t3d -C ws train --model turbo3d --schedule-steps 90 --batch-size 2 --validate-every 5 --keep-best ;;
 	esac
 	"$@" --run "$run" --warmup-steps 5 --checkpoint-every $every -j 1 -q
 }
 sums() {
-	(cd "ws/runs/$1" && sha256sum config.json merges.txt model.safetensors vocab.json checkpoints/*)
+	(cd "ws/runs/$1" && find . -name '*.safetensors' -o -name '*.png' -o -name '*.json' -o -name merges.txt | sort | xargs sha256sum)
 }
 losses() {
 	jq -c 'select(.loss) | [.step, .loss]' "ws/runs/$1/log.ndjson"
