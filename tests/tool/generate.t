@@ -141,7 +141,7 @@ long=$(awk 'BEGIN { for (i = 0; i < 20000; i++) printf "cube "; }')
 expect_status 0 'a prompt of 100 kB' t3d generate "$long" --checkpoint "$run" -o long.ply
 like "$err" '1 prompts were longer than the model' 'is cut, with a warning'
 expect_status 0 'unknown words' t3d generate 'a red Einhorn, 紫' --checkpoint "$run" -o words.ply
-like "$err" "1 prompts have words that no caption of the training had \\('Einhorn'\\)" 'are named'
+like "$err" "1 prompts have words that no caption of the training had \\('einhorn'\\)" 'are named'
 expect_status 0 'known words' t3d generate 'A red cube on a blue cylinder' -o known.ply
 unlike "$err" 'have words' 'are not'
 like "$(head -c 600 words.ply)" 'prompt: a red Einhorn, 紫' 'stand in the file as they are'
