@@ -287,6 +287,8 @@ static int run_waves(struct evaluate_run *x, struct t3d_err *err)
     size_t wave = T3D_MAX(WAVE_BYTES / bytes, (size_t)x->threads);
     int r = T3D_OK;
 
+    if (x->matches.pictures) /* of any size: no more than are in memory anyway */
+        wave = (size_t)x->threads;
     x->held = t3d_alloc(&x->arena, wave, sizeof *x->held);
     if (!x->held)
         return t3d_err_nomem(err, "the items");

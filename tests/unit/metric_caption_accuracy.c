@@ -9,8 +9,10 @@
 
 #include <cmocka.h>
 
+#include "base/arena.h"
 #include "base/defs.h"
 #include "geom/primitives.h"
+#include "geom/read.h"
 #include "metric/caption_accuracy.h"
 
 enum { SIDE = 16, MANY = 40 };
@@ -108,6 +110,27 @@ static struct t3d_gaussians blue_ball(void)
         }
     }
     return (struct t3d_gaussians){N, *xyz, *log_scale, *quaternion, opacity, *rgb};
+}
+
+/* An object that was made as a mesh, seen as the candidates are. */
+static void meshes_are_drawn_and_judged(void **state)
+{
+    uint32_t id = id_of("an orange cylinder on a green sphere");
+    uint8_t *p = malloc(t3d_caption_pool_bytes(pool));
+    struct t3d_primitive_object o;
+    struct t3d_source source = {.name = "scene.glb"};
+    struct t3d_arena a = {0};
+    struct t3d_scene scene;
+
+    (void)state;
+    assert_int_equal(t3d_primitives_core(&o, id, &a, &err), T3D_OK);
+    source.data = o.glb;
+    source.size = o.glb_size;
+    assert_int_equal(t3d_read_scene(&scene, &a, &source, T3D_READ_PIXELS, &err), T3D_OK);
+    assert_int_equal(t3d_caption_pool_paint(pool, &scene, p, &err), T3D_OK);
+    assert_memory_equal(p, t3d_caption_pool_picture(pool, id), t3d_caption_pool_bytes(pool));
+    t3d_arena_free(&a);
+    free(p);
 }
 
 static void gaussians_are_drawn_and_judged(void **state)
@@ -248,6 +271,7 @@ int main(void)
         cmocka_unit_test(canonical_pictures_are_their_own_nearest),
         cmocka_unit_test(faded_and_mixed_pictures_go_where_they_are_nearest),
         cmocka_unit_test(views_differ_and_stand_on_white),
+        cmocka_unit_test(meshes_are_drawn_and_judged),
         cmocka_unit_test(gaussians_are_drawn_and_judged),
         cmocka_unit_test(tally_counts_parts),
         cmocka_unit_test(wilson_solves_its_equation),
