@@ -150,10 +150,11 @@ mini_renders() {
 	done
 	# shellcheck disable=SC2086 # one word a member
 	"$T3D_BUILD/aid/pack" zip inner/whole.zip $pairs info.json=inner/00000.json
-	# shellcheck disable=SC2086
+	# shellcheck disable=SC2046,SC2086
 	"$T3D_BUILD/aid/pack" zip inner/short.zip $(printf '%s\n' $pairs | grep -v 00013.png)
 	head -c 2000 inner/whole.zip >inner/cut.zip
 	d=Cap3D_Objaverse_renderimgs
+	# shellcheck disable=SC2046 # one word a uid
 	set -- "$1" $(echo "$mini_objects" | cut -d' ' -f1)
 	"$T3D_BUILD/aid/pack" zip "$1" "zip64:$d/$2.zip=inner/whole.zip" "deflate:$d/$3.zip=inner/whole.zip" \
 		"$d/$4.zip=inner/short.zip" "$d/$5.zip=inner/cut.zip" "$d/nobody.zip=inner/whole.zip" "$d/readme.txt=inner/00000.json"

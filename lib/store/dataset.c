@@ -441,7 +441,7 @@ int t3d_dataset_open(struct t3d_dataset **out, enum t3d_dataset_kind kind,
     if (r == T3D_OK && conf->uids)
         r = read_uids(d, err);
     if (r == T3D_OK && conf->redo)
-        unlink(path);
+        t3d_lookup_remove(path);
     if (r == T3D_OK)
         r = t3d_lookup_open(&d->index, path, err);
     free(path);

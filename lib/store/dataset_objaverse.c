@@ -80,6 +80,9 @@ static int import_annotations(struct t3d_dataset *d, const char *table, const ch
     if (r < 0)
         return r;
     r = path ? t3d_json_members_open(&j, path, err) : T3D_END;
+    if (r < 0 && access(path, F_OK) < 0) /* taken by another process, which waits for us: again */
+        return t3d_err_set(err, T3D_RETRY, "busy",
+                           "'%s' is being read by another process: run the command again", path);
     if (r == T3D_OK) {
         while ((r = t3d_json_members_next(j, &m, err)) == T3D_OK) {
             x = import_record(d, &m, &a, err);
@@ -123,6 +126,8 @@ static int need_annotations(struct t3d_dataset *d, struct t3d_err *err)
     for (size_t i = 0; i < n && r == T3D_OK; i++) {
         snprintf(table, sizeof table, "annotations/%.*s", (int)strcspn(file[i].names[0] + 9, "."),
                  file[i].names[0] + 9);
+        if (t3d_lookup_has(d->index, table, "1")) /* another process was faster */
+            continue;
         if (!file[i].path)
             t3d_warn("the data set has no '%s': the licences of its objects are unknown",
                      file[i].names[0]);

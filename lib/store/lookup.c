@@ -77,6 +77,17 @@ static int open_db(struct t3d_lookup *l, struct t3d_err *err)
                err);
 }
 
+void t3d_lookup_remove(const char *path)
+{
+    static const char *const beside[] = {"-wal", "-shm", ""};
+    char name[4096];
+
+    /* The log first: it must not be taken for that of a file made anew. */
+    for (size_t i = 0; i < T3D_COUNT(beside); i++)
+        if (snprintf(name, sizeof name, "%s%s", path, beside[i]) < (int)sizeof name)
+            unlink(name);
+}
+
 int t3d_lookup_open(struct t3d_lookup **out, const char *path, struct t3d_err *err)
 {
     struct t3d_lookup *l = calloc(1, sizeof *l);
@@ -92,7 +103,7 @@ int t3d_lookup_open(struct t3d_lookup **out, const char *path, struct t3d_err *e
     if (r == T3D_SKIP) {
         sqlite3_close(l->db);
         l->db = NULL;
-        unlink(path);
+        t3d_lookup_remove(path);
         r = open_db(l, err);
     }
     if (r == T3D_OK)

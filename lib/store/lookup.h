@@ -23,6 +23,9 @@ struct t3d_lookup;
 int t3d_lookup_open(struct t3d_lookup **l, const char *path, struct t3d_err *err) T3D_MUST_CHECK;
 void t3d_lookup_close(struct t3d_lookup *l); /* NULL is fine; drops what is not committed */
 
+/* Remove the file and what SQLite keeps beside it. */
+void t3d_lookup_remove(const char *path);
+
 /* 1 when a table of this name was committed from this source (t3d_lookup_commit). */
 int t3d_lookup_has(struct t3d_lookup *l, const char *table, const char *source);
 /* Begin to fill a table; what it had goes when `fresh`. */
