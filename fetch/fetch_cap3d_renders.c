@@ -120,7 +120,7 @@ static int skip(struct t3d_err *err, const char *reason, const char *uid, const 
 static int read_view(struct sample *s, const struct t3d_zip *inner, const char *uid, int i,
                      struct t3d_err *err)
 {
-    char name[16];
+    char name[32];
     const struct t3d_zip_member *png, *json;
     uint8_t *text;
     cJSON *o;
