@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "metric/page.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/hash.h"
@@ -47,6 +48,25 @@ static const char *what_it_is(enum t3d_page_kind kind)
     return text[kind];
 }
 
+/* What the numbers depend on beside the files: who judged, how many points, ... */
+static void put_settings(FILE *f, const cJSON *settings)
+{
+    char *text;
+
+    if (!t3di_members(settings))
+        return;
+    fputs("<details><summary class=dim>settings</summary><p>", f);
+    for (const cJSON *m = t3di_members(settings); m; m = m->next) {
+        text = cJSON_IsString(m) ? NULL : t3d_json_text(m, 0);
+        t3di_put_text(f, m->string);
+        fputs(" <code>", f);
+        t3di_put_text(f, cJSON_IsString(m) ? m->valuestring : text ? text : "");
+        fputs(m->next ? "</code>, " : "</code>", f);
+        free(text);
+    }
+    fputs("</p></details>", f);
+}
+
 static void put_report_origin(FILE *f, const cJSON *report)
 {
     const cJSON *machine = cJSON_GetObjectItemCaseSensitive(report, "machine");
@@ -64,6 +84,7 @@ static void put_report_origin(FILE *f, const cJSON *report)
             "<br><span class=fail>Not complete: the run that makes this report has not ended. Give "
             "its command again.</span>",
             f);
+    put_settings(f, cJSON_GetObjectItemCaseSensitive(report, "settings"));
 }
 
 static void put_inputs(FILE *f, const struct t3d_page *p)
@@ -72,14 +93,14 @@ static void put_inputs(FILE *f, const struct t3d_page *p)
     for (size_t i = 0; i < p->n_inputs; i++) {
         const struct t3d_page_input *in = &p->input[i];
 
-        fprintf(f, "<li class=r%zu><span class=ink><b>%c ", i % T3DI_COLOURS, t3di_letter(i));
+        fprintf(f, "<li class=r%zu><div class=ink><b>%c ", i % T3DI_COLOURS, t3di_letter(i));
         t3di_put_text(f, in->name);
         fputs("</b>", f);
         if (in->kind == T3D_PAGE_REPORT)
             put_report_origin(f, in->json);
         else
             fprintf(f, " <span class=dim>%s</span>", what_it_is(in->kind));
-        fputs("</span></li>\n", f);
+        fputs("</div></li>\n", f);
     }
     fputs("</ul>\n", f);
 }

@@ -142,7 +142,7 @@ static void put_item(FILE *f, const cJSON *item, const cJSON *summary, int capti
     fputs("\">", f);
     t3di_put_text(f, ok ? "ok" : t3d_json_str(item, "reason", t3d_json_str(item, "status", "")));
     fputs("</td>", f);
-    for (const cJSON *s = t3di_first(summary); s; s = s->next)
+    for (const cJSON *s = t3di_members(summary); s; s = s->next)
         if (t3d_json_num(s, "n", 0) > 0)
             t3di_put_cell(f, t3d_json_num(metrics, s->string, NAN));
     fputs("</tr>\n", f);
@@ -152,7 +152,7 @@ static void put_item_heads(FILE *f, const cJSON *summary, int captions)
 {
     fprintf(f, "<th scope=col>item</th>%s<th scope=col class=text>status</th>",
             captions ? "<th scope=col class=text>text</th>" : "");
-    for (const cJSON *s = t3di_first(summary); s; s = s->next)
+    for (const cJSON *s = t3di_members(summary); s; s = s->next)
         if (t3d_json_num(s, "n", 0) > 0) {
             fputs("<th scope=col>", f);
             t3di_put_id(f, s->string);

@@ -31,7 +31,8 @@ static void count_bins(int count[BINS], const struct t3di_values *v, struct rang
 
     memset(count, 0, BINS * sizeof *count);
     for (size_t i = 0; i < v->n; i++) {
-        int k = width > 0 ? (int)((v->v[i].value - r.low) / width * BINS) : BINS / 2;
+        int k =
+            width > 0 && isfinite(width) ? (int)((v->v[i].value - r.low) / width * BINS) : BINS / 2;
 
         count[T3D_CLAMP(k, 0, BINS - 1)]++;
     }
@@ -125,7 +126,9 @@ static struct plane plane_of(const struct t3di_series *s, size_t n)
 
 static double across(const struct plane *p, double x)
 {
-    return p->x.high > p->x.low ? (x - p->x.low) / (p->x.high - p->x.low) * WIDTH : WIDTH / 2;
+    return p->x.high > p->x.low && isfinite(p->x.high - p->x.low)
+               ? (x - p->x.low) / (p->x.high - p->x.low) * WIDTH
+               : WIDTH / 2;
 }
 
 static double down(const struct plane *p, double y)
@@ -133,7 +136,7 @@ static double down(const struct plane *p, double y)
     double low = p->by_log ? log(p->y.low) : p->y.low,
            high = p->by_log ? log(p->y.high) : p->y.high;
 
-    if (!(high > low))
+    if (!(high > low) || !isfinite(high - low))
         return HEIGHT / 2;
     return HEIGHT - ((p->by_log ? log(y) : y) - low) / (high - low) * HEIGHT;
 }

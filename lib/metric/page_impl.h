@@ -55,6 +55,8 @@ int t3di_values_collect(struct t3di_values *out, const cJSON *report, const char
 
 /* First member of an object or array; NULL when there is none. */
 const cJSON *t3di_first(const cJSON *o);
+/* The same of an object, whose members have names; NULL for an array. */
+const cJSON *t3di_members(const cJSON *o);
 /* summary[id] of a report; NULL for other inputs too. */
 const cJSON *t3di_summary(const struct t3d_page_input *in, const char *id);
 /* Whether one of n inputs is of that kind. */

@@ -126,7 +126,7 @@ int t3d_page_extremes(const char *const **uid, size_t *n, const struct t3d_page_
     for (size_t i = 0; i < n_inputs && r == T3D_OK; i++) {
         if (in[i].kind != T3D_PAGE_REPORT)
             continue;
-        for (const cJSON *s = t3di_first(cJSON_GetObjectItemCaseSensitive(in[i].json, "summary"));
+        for (const cJSON *s = t3di_members(cJSON_GetObjectItemCaseSensitive(in[i].json, "summary"));
              s && r == T3D_OK; s = s->next) {
             struct t3di_values v;
 

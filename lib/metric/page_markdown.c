@@ -67,7 +67,7 @@ static void put_comparison(FILE *f, const struct t3d_page_input *in)
 
     fputs("\n| metric | first | second | difference | p (Holm) | wins | losses | better |\n", f);
     put_rule(f, 8);
-    for (const cJSON *m = t3di_first(cJSON_GetObjectItemCaseSensitive(in->json, "metrics")); m;
+    for (const cJSON *m = t3di_members(cJSON_GetObjectItemCaseSensitive(in->json, "metrics")); m;
          m = m->next) {
         fputs("| ", f);
         put_cell(f, m->string);
@@ -104,7 +104,7 @@ static void put_rows(FILE *f, const struct t3d_page_input *in)
     for (const cJSON *row = t3di_first(in->json); row; row = row->next) {
         fputs("\n| member | value |\n", f);
         put_rule(f, 2);
-        for (const cJSON *m = t3di_first(row); m; m = m->next) {
+        for (const cJSON *m = t3di_members(row); m; m = m->next) {
             if (!cJSON_IsNumber(m) && !cJSON_IsString(m))
                 continue;
             fputs("| ", f);
@@ -123,14 +123,14 @@ static void put_training(FILE *f, const struct t3d_page_input *in)
     char buf[T3DI_NUMBER];
 
     for (const cJSON *row = t3di_first(in->json); row; row = row->next)
-        for (const cJSON *m = t3di_first(row); m; m = m->next)
+        for (const cJSON *m = t3di_members(row); m; m = m->next)
             if (cJSON_IsNumber(m))
                 t3d_json_set_num(last, m->string, m->valuedouble);
     fputs("\n| ", f);
     put_cell(f, in->name);
     fputs(" | last |\n", f);
     put_rule(f, 2);
-    for (const cJSON *m = t3di_first(last); m; m = m->next) {
+    for (const cJSON *m = t3di_members(last); m; m = m->next) {
         fputs("| ", f);
         put_cell(f, m->string);
         fprintf(f, " | %s |\n", t3di_number(m->valuedouble, buf));

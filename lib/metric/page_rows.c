@@ -24,8 +24,8 @@ static void put_phases(FILE *f, const cJSON *row)
     double part[MOST];
     size_t n = 0;
 
-    for (const cJSON *s = t3di_first(cJSON_GetObjectItemCaseSensitive(row, "share")); s && n < MOST;
-         s = s->next)
+    for (const cJSON *s = t3di_members(cJSON_GetObjectItemCaseSensitive(row, "share"));
+         s && n < MOST; s = s->next)
         if (cJSON_IsNumber(s)) {
             name[n] = s->string;
             part[n++] = s->valuedouble;
@@ -110,7 +110,7 @@ struct columns {
 
 static void add_columns(struct columns *c, const cJSON *o, const char *before)
 {
-    for (const cJSON *m = t3di_first(o); m; m = m->next) {
+    for (const cJSON *m = t3di_members(o); m; m = m->next) {
         char name[NAME];
         size_t i = 0;
 
@@ -129,7 +129,7 @@ static void add_columns(struct columns *c, const cJSON *o, const char *before)
 /* The member that add_columns named so. */
 static const cJSON *member(const cJSON *row, const char *name)
 {
-    for (const cJSON *m = t3di_first(row); m; m = m->next) {
+    for (const cJSON *m = t3di_members(row); m; m = m->next) {
         size_t n = strnlen(m->string, 30);
 
         if (strncmp(name, m->string, n) != 0)
@@ -137,7 +137,7 @@ static const cJSON *member(const cJSON *row, const char *name)
         if (name[n] == 0 && !cJSON_IsObject(m))
             return m;
         if (name[n] == '.' && cJSON_IsObject(m))
-            for (const cJSON *inner = t3di_first(m); inner; inner = inner->next)
+            for (const cJSON *inner = t3di_members(m); inner; inner = inner->next)
                 if (strncmp(name + n + 1, inner->string, 30) == 0)
                     return inner;
     }

@@ -229,7 +229,7 @@ static void put_comparison(FILE *f, const cJSON *comparison)
         "the second</th><th scope=col>losses</th><th scope=col>pairs</th><th scope=col>better</th>"
         "</tr></thead><tbody>\n",
         f);
-    for (const cJSON *m = t3di_first(cJSON_GetObjectItemCaseSensitive(comparison, "metrics")); m;
+    for (const cJSON *m = t3di_members(cJSON_GetObjectItemCaseSensitive(comparison, "metrics")); m;
          m = m->next)
         put_comparison_row(f, m);
     fputs("</tbody></table></div>\n", f);

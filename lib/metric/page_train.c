@@ -32,7 +32,7 @@ static void collect_names(struct names *s, const struct t3d_page *p)
     for (size_t i = 0; i < p->n_inputs; i++)
         if (p->input[i].kind == T3D_PAGE_TRAINING)
             for (const cJSON *row = t3di_first(p->input[i].json); row; row = row->next)
-                for (const cJSON *m = t3di_first(row); m; m = m->next)
+                for (const cJSON *m = t3di_members(row); m; m = m->next)
                     if (cJSON_IsNumber(m) && strcmp(m->string, "step") != 0 &&
                         isfinite(t3d_json_num(row, "step", NAN)))
                         add_name(&found, m->string);

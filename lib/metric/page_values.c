@@ -11,6 +11,11 @@ const cJSON *t3di_first(const cJSON *o)
     return o ? o->child : NULL;
 }
 
+const cJSON *t3di_members(const cJSON *o)
+{
+    return cJSON_IsObject(o) ? o->child : NULL;
+}
+
 static int rising(const void *a, const void *b)
 {
     const struct t3di_value *x = a, *y = b;
@@ -90,7 +95,7 @@ int t3di_each_metric(const struct t3d_page *p,
         if (p->input[i].kind != T3D_PAGE_REPORT)
             continue;
         for (const cJSON *s =
-                 t3di_first(cJSON_GetObjectItemCaseSensitive(p->input[i].json, "summary"));
+                 t3di_members(cJSON_GetObjectItemCaseSensitive(p->input[i].json, "summary"));
              s && r == T3D_OK; s = s->next)
             if (!seen_before(p->input, i, s->string))
                 r = fn(f, p, s, err);

@@ -71,6 +71,28 @@ expect_status 0 'and as Markdown' t3d report --format md speed.ndjson log.ndjson
 like "$out" '^\| png \| 20 pictures \| 1 \| 2 \| 10 \|$' 'a stage'
 like "$out" '^\| loss \| 1 \|$' 'what a log ends with'
 
+# Reports with the right beginning and anything behind it.
+i=0
+while read -r text; do
+	i=$((i + 1))
+	printf '%s\n' "$text" >odd.json
+	status=0
+	t3d report odd.json odd.json r.json --format html -o odd.html 2>err || status=$?
+	ok "$([ $status -le 1 ]; echo $?)" "an odd report ($i) is shown or refused: status $status"
+done <<'JSON'
+{"schema":1,"items":[],"summary":[1,{"n":1}],"settings":[1,[2]],"machine":3,"command":4}
+{"schema":1,"items":[1,"a",null,[{"uid":1}],{"uid":[],"metrics":[1],"status":2}],"summary":{"x":{"mean":"a","n":1,"ci95":[null,1],"target":5,"pass":7}}}
+{"schema":1,"items":[{"uid":"a","metrics":{"x":1e308}},{"uid":"b","metrics":{"x":-1e308}}],"summary":{"x":{"mean":0,"n":2,"floor":1e308,"target":"< 1e308"}}}
+{"n_common":1,"metrics":[{"n":1}]}
+{"n_common":1,"metrics":{"x":5}}
+{"step":1e308,"loss":1e308,"stage":[],"share":[1]}
+{"stage":[],"seconds":"x","share":[0.5,{"a":1}]}
+{"a":{"b":{"c":1}},"d":[1],"0123456789012345678901234567890123456789":{"0123456789012345678901234567890123456789":1}}
+JSON
+printf '{"step":%s,"loss":%s}\n' -1e308 -1e308 1e308 1e308 >odd.ndjson
+expect_status 0 'numbers as large as they come' t3d report odd.ndjson -o odd.html
+has kinds.html 'settings</summary><p>metrics' 'settings are shown'
+
 # Objects of the viewer.
 expect_status 0 'objects on a page' t3d report r.json --objects pred ref -o objects.html
 is "$(grep -c 'class=object' objects.html)" 6 'each of them'
