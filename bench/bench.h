@@ -19,5 +19,8 @@ extern const struct t3d_command bench_captions;  /* how often a generator does w
 
 /* A row of metric/speed.h: one step of the nano generator. */
 int bench_train(struct t3d_speed *b, struct t3d_speed_row *row, struct t3d_err *err);
+/* From a prompt to a .ply and to a meshed .glb, start included. */
+int bench_generate(struct t3d_speed *b, struct t3d_speed_row *row, struct t3d_err *err);
+int bench_generate_mesh(struct t3d_speed *b, struct t3d_speed_row *row, struct t3d_err *err);
 
 #endif

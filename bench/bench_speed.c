@@ -11,7 +11,10 @@
 
 enum { RUNS = 5 };
 
-static const struct t3d_speed_stage of_models[] = {{"train", bench_train}, {NULL, NULL}};
+static const struct t3d_speed_stage of_models[] = {{"train", bench_train},
+                                                   {"generate", bench_generate},
+                                                   {"generate-mesh", bench_generate_mesh},
+                                                   {NULL, NULL}};
 static const struct t3d_speed_stage *const tables[] = {t3d_speed_stages, of_models};
 
 struct conf {
@@ -22,7 +25,7 @@ struct conf {
 
 static const struct t3d_opt opts[] = {
     {0, "stage", T3D_OPT_WORDS, offsetof(struct conf, stage), "LIST", NULL,
-     T3D_SPEED_NAMES " train", "rows to run; all by default"},
+     T3D_SPEED_NAMES " train generate generate-mesh", "rows to run; all by default"},
     {0, "resolution", T3D_OPT_U64, offsetof(struct conf, resolution), "R", "512", NULL,
      "size of the pictures"},
     {0, "objects", T3D_OPT_U64, offsetof(struct conf, objects), "N", "100000", NULL,
