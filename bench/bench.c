@@ -2,6 +2,9 @@
 /* t3d-bench: time the stages on this machine, judge models. */
 #include "bench/bench.h"
 
+#include <string.h>
+
+#include "base/openmp.h"
 #include "geom/import.h"
 
 struct t3d_importer *bench_importer;
@@ -13,8 +16,8 @@ static int before(int threads, struct t3d_err *err)
     return t3d_importer_open(&bench_importer, threads, NULL, err);
 }
 
-static const struct t3d_command *const commands[] = {&bench_speed, &bench_retrieval,
-                                                     &bench_captions, NULL};
+static const struct t3d_command *const commands[] = {
+    &bench_speed, &bench_retrieval, &bench_captions, &bench_t3bench, &bench_stub_judge, NULL};
 
 static const struct t3d_tool tool = {
     .name = "bench",
@@ -31,11 +34,20 @@ static const struct t3d_tool tool = {
         "itself, all metrics), chamfer, emd, sample, iou, pictures (psnr, ssim), lpips, lpips-vgg; "
         "train (a step of "
         "the "
-        "nano generator).",
+        "nano generator).\n\n"
+        "t3bench makes an object of each prompt, looks at it from 162 sides with five fields of "
+        "view, and has a judge say how much of the prompt it shows; a report with a row for each "
+        "prompt. A run that was stopped or killed goes on where it was; --dry-run says how many "
+        "calls and how much time are left. doc/metrics.md says what the numbers mean.",
     .commands = commands,
     .before = before};
 
 int main(int argc, char **argv)
 {
+    int at = t3d_first_operand(argc, argv);
+
+    /* Its threads wait for each other often; speed is measured as the other tools run. */
+    if (at && strcmp(argv[at], "t3bench") == 0)
+        t3d_openmp_share(argv);
     return t3d_tool_main(&tool, argc, argv);
 }

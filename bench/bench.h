@@ -5,6 +5,9 @@
 
 #include "base/tool.h"
 
+/* Options of every command that have no meaning where nothing is kept. */
+#define BENCH_UNUSED "rejects redo shard dry-run"
+
 struct t3d_importer;
 struct t3d_speed;
 struct t3d_speed_row;
@@ -13,9 +16,11 @@ struct t3d_speed_row;
 extern struct t3d_importer *bench_importer;
 extern int bench_threads;
 
-extern const struct t3d_command bench_speed;     /* times each stage, a row each */
-extern const struct t3d_command bench_retrieval; /* how well a CLIP tells scenes apart */
-extern const struct t3d_command bench_captions;  /* how often a generator does what is said */
+extern const struct t3d_command bench_speed;      /* times each stage, a row each */
+extern const struct t3d_command bench_retrieval;  /* how well a CLIP tells scenes apart */
+extern const struct t3d_command bench_captions;   /* how often a generator does what is said */
+extern const struct t3d_command bench_t3bench;    /* quality and alignment on prompts */
+extern const struct t3d_command bench_stub_judge; /* a judge by written rules */
 
 /* A row of metric/speed.h: one step of the nano generator. */
 int bench_train(struct t3d_speed *b, struct t3d_speed_row *row, struct t3d_err *err);

@@ -129,7 +129,7 @@ static int number_of(const char *word, double low, double high, double *out, str
 static int settings_of(const struct captions_conf *c, struct t3d_sampler_options **out, size_t *n,
                        struct t3d_arena *a, struct t3d_err *err)
 {
-    struct t3d_sampler_options *o;
+    struct t3d_sampler_options *o = NULL;
 
     *n = c->steps.n * c->guidance.n;
     *out = o = t3d_alloc(a, *n, sizeof *o);
@@ -154,7 +154,7 @@ static int run_captions(void *conf, struct t3d_err *err)
 {
     const struct captions_conf *c = conf;
     struct t3d_caption_pool *pool = NULL;
-    struct t3d_sampler_options *o;
+    struct t3d_sampler_options *o = NULL;
     struct t3d_arena a = {0};
     char *dir = NULL;
     size_t n = 0;
@@ -162,6 +162,8 @@ static int run_captions(void *conf, struct t3d_err *err)
                 ? settings_of(c, &o, &n, &a, err)
                 : t3d_err_set(err, T3D_USAGE, "usage", "--count is 1 to 1000000");
 
+    if (r == T3D_OK)
+        r = t3d_opt_refuse(&c->common, BENCH_UNUSED, err);
     if (r == T3D_OK)
         r = t3d_model_find(&dir, c->common.workspace, c->checkpoint, &a, err);
     for (size_t i = 0; i < n && r == T3D_OK; i++)

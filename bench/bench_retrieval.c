@@ -61,8 +61,10 @@ static int run_retrieval(void *conf, struct t3d_err *err)
     struct t3d_retrieval result;
     struct t3d_arena a = {0};
     char *dir;
-    int r = t3d_model_find(&dir, c->common.workspace, c->model, &a, err);
+    int r = t3d_opt_refuse(&c->common, BENCH_UNUSED, err);
 
+    if (r == T3D_OK)
+        r = t3d_model_find(&dir, c->common.workspace, c->model, &a, err);
     if (r == T3D_OK)
         r = t3d_encoder_open(&e, dir, &options, err);
     if (r == T3D_OK)

@@ -105,7 +105,9 @@ static int run(void *conf, struct t3d_err *err)
     if (!mkdtemp(scratch))
         return t3d_err_sys(err, "cannot make a folder", scratch);
     b.scratch = scratch;
-    r = t3d_speed_open(&b, c->common.operands.item, c->common.operands.n, err);
+    r = t3d_opt_refuse(&c->common, BENCH_UNUSED, err);
+    if (r == T3D_OK)
+        r = t3d_speed_open(&b, c->common.operands.item, c->common.operands.n, err);
     for (size_t i = 0; i < T3D_COUNT(tables); i++)
         for (const struct t3d_speed_stage *s = tables[i]; s->name && r == T3D_OK; s++)
             if (chosen(c, s->name))

@@ -276,7 +276,9 @@ static int run(void *conf, struct t3d_err *err)
     if (c->top < 1 || c->top > 256)
         return t3d_err_set(err, T3D_USAGE, "usage", "--top %llu is not within 1 and 256",
                            (unsigned long long)c->top);
-    r = check_queries(&c->common.operands, err);
+    r = t3d_opt_refuse(&c->common, "rejects redo shard dry-run", err);
+    if (r == T3D_OK)
+        r = check_queries(&c->common.operands, err);
     if (r == T3D_OK)
         r = t3d_manifest_open(&x.manifest, c->common.workspace, T3D_MANIFEST_READONLY, err);
     if (r == T3D_OK)

@@ -18,7 +18,7 @@
 
 struct evaluate_conf {
     struct t3d_common common;
-    const char *pred, *ref, *normalize, *output;
+    const char *pred, *ref, *normalize, *output, *benchmark;
     const char *captions, *pool, *clip, *lpips;
     struct t3d_list metrics, compare;
     int emd_floor;

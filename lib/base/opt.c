@@ -327,3 +327,19 @@ int t3d_opt_given(const struct t3d_common *c, const char *name)
     }
     return 0;
 }
+
+int t3d_opt_refuse(const struct t3d_common *c, const char *names, struct t3d_err *err)
+{
+    char name[64];
+
+    for (; *names; names += strspn(names, " ")) {
+        size_t n = strcspn(names, " ");
+
+        snprintf(name, sizeof name, "%.*s", (int)n, names);
+        if (t3d_opt_given(c, name))
+            return t3d_err_set(err, T3D_USAGE, "usage",
+                               "--%s says nothing to this command: leave it out", name);
+        names += n;
+    }
+    return T3D_OK;
+}

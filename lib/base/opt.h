@@ -92,6 +92,10 @@ int t3d_opt_parse(const struct t3d_command *c, int argc, char **argv, void *conf
 
 /* 1 when --name stood on the command line. */
 int t3d_opt_given(const struct t3d_common *c, const char *name);
+/* T3D_USAGE when one of these options, which every command has, stood there: for a command that
+ * could only ignore it. names: separated by spaces. */
+int t3d_opt_refuse(const struct t3d_common *c, const char *names,
+                   struct t3d_err *err) T3D_MUST_CHECK;
 
 /* Part i of N as --shard gives it, from "i/N" or, for "auto" and "auto/N", the environment of Slurm
  * (array and srun), MPI or an indexed job. */

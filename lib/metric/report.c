@@ -156,6 +156,11 @@ int t3d_report_add(struct t3d_report *r, cJSON *item, struct t3d_err *err)
     return T3D_OK;
 }
 
+const cJSON *t3d_report_items(const struct t3d_report *r)
+{
+    return r->items;
+}
+
 uint64_t t3d_report_failed(const struct t3d_report *r)
 {
     return r->failed;
@@ -163,17 +168,34 @@ uint64_t t3d_report_failed(const struct t3d_report *r)
 
 /* --- the summary --- */
 
+/* Items of all groups are those of group NULL. */
+static int in_group(const cJSON *item, const char *group)
+{
+    return !group || strcmp(t3d_json_str(item, "group", ""), group) == 0;
+}
+
 /* Values of an ID over the items, floors apart; returns how many. */
-static size_t collect(const cJSON *items, const char *id, const char *member, double *v)
+static size_t collect(const cJSON *items, const char *group, const char *id, const char *member,
+                      double *v)
 {
     const cJSON *item, *x;
     size_t n = 0;
 
     cJSON_ArrayForEach (item, items) {
         x = cJSON_GetObjectItemCaseSensitive(cJSON_GetObjectItemCaseSensitive(item, member), id);
-        if (cJSON_IsNumber(x))
+        if (cJSON_IsNumber(x) && in_group(item, group))
             v[n++] = x->valuedouble;
     }
+    return n;
+}
+
+static uint64_t count_failed(const cJSON *items, const char *group)
+{
+    const cJSON *item;
+    uint64_t n = 0;
+
+    cJSON_ArrayForEach (item, items)
+        n += in_group(item, group) && strcmp(t3d_json_str(item, "status", "fail"), "ok") != 0;
     return n;
 }
 
@@ -199,11 +221,12 @@ static void add_target(cJSON *o, const cJSON *known, double mean)
         t3d_json_set_str(o, "pass", "n/a");
 }
 
-static int summarise(struct t3d_report *r, const char *id, const cJSON *known, double *v,
-                     struct t3d_err *err)
+static int summarise(const struct t3d_report *r, cJSON *into, const char *group, const cJSON *known,
+                     double *v, struct t3d_err *err)
 {
-    size_t n = collect(r->items, id, "metrics", v), floors;
-    cJSON *o = cJSON_AddObjectToObject(r->summary, id);
+    const char *id = known->string;
+    size_t n = collect(r->items, group, id, "metrics", v), floors;
+    cJSON *o = cJSON_AddObjectToObject(into, id);
     double mean, ci[2], floor = 0;
     int status = t3d_stats_mean(v, n, r->seed, id, &mean, ci, err);
 
@@ -217,8 +240,8 @@ static int summarise(struct t3d_report *r, const char *id, const cJSON *known, d
     t3d_json_set_num(o, "mean", mean);
     t3d_json_set(o, "ci95", interval(ci));
     t3d_json_set_num(o, "n", (double)n);
-    t3d_json_set_num(o, "failed", (double)r->failed);
-    floors = collect(r->items, id, "floors", v);
+    t3d_json_set_num(o, "failed", (double)count_failed(r->items, group));
+    floors = collect(r->items, group, id, "floors", v);
     for (size_t i = 0; i < floors; i++)
         floor += v[i] / (double)floors;
     if (floors)
@@ -226,6 +249,38 @@ static int summarise(struct t3d_report *r, const char *id, const cJSON *known, d
     t3d_json_set_str(o, "better", t3d_json_str(known, "better", "lower"));
     add_target(o, known, mean);
     return T3D_OK;
+}
+
+/* The known metrics of the items of a group, or of all. */
+static int summarise_group(const struct t3d_report *r, cJSON *into, const char *group, double *v,
+                           struct t3d_err *err)
+{
+    const cJSON *known;
+    int status = into ? T3D_OK : t3d_err_nomem(err, "the summary");
+
+    cJSON_ArrayForEach (known, r->known) {
+        if (status == T3D_OK)
+            status = summarise(r, into, group, known, v, err);
+    }
+    return status;
+}
+
+static int add_groups(struct t3d_report *r, double *v, struct t3d_err *err)
+{
+    cJSON *groups = NULL;
+    const cJSON *item;
+    int status = T3D_OK;
+
+    cJSON_DeleteItemFromObjectCaseSensitive(r->root, "groups");
+    cJSON_ArrayForEach (item, r->items) {
+        const char *group = t3d_json_str(item, "group", NULL);
+
+        if (!group || status < 0 || cJSON_GetObjectItemCaseSensitive(groups, group))
+            continue;
+        groups = groups ? groups : cJSON_AddObjectToObject(r->root, "groups");
+        status = summarise_group(r, cJSON_AddObjectToObject(groups, group), group, v, err);
+    }
+    return status;
 }
 
 static int add_summary(struct t3d_report *r, struct t3d_err *err)
@@ -237,10 +292,10 @@ static int add_summary(struct t3d_report *r, struct t3d_err *err)
 
     cJSON_DeleteItemFromObjectCaseSensitive(r->root, "summary");
     r->summary = cJSON_AddObjectToObject(r->root, "summary");
-    cJSON_ArrayForEach (known, r->known) {
-        if (status == T3D_OK)
-            status = summarise(r, known->string, known, v, err);
-    }
+    if (status == T3D_OK)
+        status = summarise_group(r, r->summary, NULL, v, err);
+    if (status == T3D_OK)
+        status = add_groups(r, v, err);
     cJSON_ArrayForEach (known, r->absent) {
         t3d_json_set(r->summary, known->string, cJSON_Duplicate(known, 1));
     }

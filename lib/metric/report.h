@@ -42,12 +42,15 @@ void t3d_report_absent(struct t3d_report *r, const char *id, const char *target_
                        const char *reason);
 
 /* Takes the item over: {"uid", "status": "ok" | "fail" | "missing", "reason"?, "message"?, "key"?,
- * "metrics": {ID: value}, "floors"?: {ID: value}, "notes"?: {ID: text}}. */
+ * "group"?, "metrics": {ID: value}, "floors"?: {ID: value}, "notes"?: {ID: text}}. */
 int t3d_report_add(struct t3d_report *r, cJSON *item, struct t3d_err *err) T3D_MUST_CHECK;
+/* The items so far, an array; borrowed. */
+const cJSON *t3d_report_items(const struct t3d_report *r);
 /* Items that are not ok. */
 uint64_t t3d_report_failed(const struct t3d_report *r);
 
-/* Writes the file whole or not at all; complete: with the summary. */
+/* Writes the file whole or not at all; complete: with the summary, and where items have a group
+ * with a summary of each group, "groups": {NAME: {ID: ...}}. */
 int t3d_report_write(struct t3d_report *r, const char *path, int complete,
                      struct t3d_err *err) T3D_MUST_CHECK;
 /* The summary as it was written last; borrowed, NULL before. */

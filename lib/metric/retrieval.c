@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/arena.h"
+#include "base/tool.h"
 #include "draw/views.h"
 #include "geom/primitives.h"
 #include "geom/read.h"
@@ -98,7 +99,9 @@ static int embed_images(struct retrieval *r, struct t3d_err *err)
     int s = input && rows ? T3D_OK : t3d_err_nomem(err, "the pictures");
 
     for (uint32_t i = 0; i < POOL && s == T3D_OK; i += CHUNK)
-        s = embed_chunk(r, i, T3D_MIN((uint32_t)CHUNK, POOL - i), input, rows, err);
+        s = t3d_stop_requested()
+                ? T3D_END
+                : embed_chunk(r, i, T3D_MIN((uint32_t)CHUNK, POOL - i), input, rows, err);
     free(input);
     free(rows);
     return s;

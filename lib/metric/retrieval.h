@@ -42,7 +42,7 @@ struct t3d_retrieval {
     struct t3d_retrieval_side seen_image_to_text, seen_text_to_image; /* those of split train */
 };
 
-/* T3D_USAGE when the encoder takes no pictures or no texts. */
+/* T3D_USAGE when the encoder takes no pictures or no texts; T3D_END when a stop was requested. */
 int t3d_retrieval(struct t3d_retrieval *out, struct t3d_encoder *e,
                   const struct t3d_retrieval_config *c, struct t3d_err *err) T3D_MUST_CHECK;
 
