@@ -160,6 +160,8 @@ static int read_folder(struct walk *w, const struct folder *f)
     struct dirent *e;
     int r = 0;
 
+    if (!d && errno == ENOMEM)
+        return -1; /* that is nothing about the folder */
     if (!d)
         return add_file(w, f->path, T3D_MIN(f->root, strlen(f->path)), 0, errno);
     for (errno = 0; r == 0 && (e = readdir(d)) != NULL; errno = 0) {
