@@ -30,7 +30,7 @@ struct fit {
     int poisons;                       /* so many are left */
     int64_t filled[200];               /* micro-batches, in order */
     int n_filled, kept;
-    double score[8]; /* of validations by step */
+    double score[9]; /* of validations by step */
 };
 
 static int fill(void *ctx, int64_t micro, struct t3d_err *e)
