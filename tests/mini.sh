@@ -66,7 +66,7 @@ mini_xl() {
 	root=$1/datasets/allenai/objaverse-xl/resolve/main
 	one=$1/datasets/allenai/objaverse/resolve/main
 	c=ead0bed6a76012452273bbe18d12e4d68a881956
-	mkdir -p "$root/sketchfab" "$root/smithsonian" "$root/github" "$1/3d" "$1/org/repo/$c/a%20b" "$1/org/repo/0123abcd"
+	mkdir -p "$root/sketchfab" "$root/smithsonian" "$root/github" "$1/3d" "$1/org/repo/$c/a b" "$1/org/repo/0123abcd"
 	head='fileIdentifier	source	license	fileType	sha256	metadata'
 	sketchfab=https://sketchfab.com/3d-models
 	{
@@ -76,14 +76,14 @@ mini_xl() {
 		done
 		mini_tab "$sketchfab/notinobjaverse1" sketchfab '\N' glb "$(mini_sha /dev/null)" '\N'
 	} | "$T3D_BUILD/aid/parquet" -g 2 "$root/sketchfab/sketchfab.parquet"
-	cp "$(mini_glb 10)" "$1/3d/skull%20(small).glb"
+	cp "$(mini_glb 10)" "$1/3d/skull (small).glb"
 	{ # the table has its earlier name
 		echo "$head"
 		mini_tab 'https://3d-api.si.edu/3d/skull (small).glb' smithsonian CC0 glb "$(mini_sha "$(mini_glb 10)")" '{}'
 		mini_tab 'https://3d-api.si.edu/3d/none.glb' smithsonian CC0 glb "$(mini_sha /dev/null)" '{}'
 	} | "$T3D_BUILD/aid/parquet" "$root/smithsonian/object-metadata.parquet"
 	g=https://github.com/org/repo/blob
-	cp "$(mini_glb 11)" "$1/org/repo/$c/a%20b/%231%25.glb"
+	cp "$(mini_glb 11)" "$1/org/repo/$c/a b/#1%.glb"
 	cp "$(mini_glb 12)" "$1/org/repo/0123abcd/other.glb" # another commit of the same repository
 	cp "$(mini_glb 13)" "$1/org/repo/$c/changed.glb"
 	cp "$(mini_glb 0)" "$1/org/repo/$c/again.glb" # one of Sketchfab's
