@@ -72,8 +72,10 @@ accuracy 'shipped' --splits test --count 222
 say 'How near are they to what was asked for?'
 step evaluate --pred "$work/meshes" --ref "$work/references" --normalize self-bbox1 --output "$work/evaluation.json"
 
+step bench t3bench --prompts "$work/prompts.txt" --judge stub --viewpoints 12 --resolution 128 -o "$work/t3bench.json"
+
 say 'Everything on one page'
-step report "$work/evaluation.json" "$work/captions.ndjson" "$one/runs/one/log.ndjson" \
+step report "$work/evaluation.json" "$work/t3bench.json" "$work/captions.ndjson" "$one/runs/one/log.ndjson" \
 	--objects "$work/generated" "$work/references" \
 	--pictures "$work/generated.png" "$work/this-run.png" "$work/search.png" "$work/sheet.png" -o "$work/report.html"
 printf '\nThe contact sheet: %s\nWhat texts find:   %s\nThe shards:        %s\nMade by this run:  %s\nMade by shipped:   %s (3D Gaussians: %s)\nAll on one page:   %s\n' \

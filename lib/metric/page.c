@@ -108,16 +108,11 @@ static void put_inputs(FILE *f, const struct t3d_page *p)
 /* Links to the sections, with the conditions under which those write anything. */
 static void put_contents(FILE *f, const struct t3d_page *p)
 {
-    int reports = t3di_has(p->input, p->n_inputs, T3D_PAGE_REPORT), many = 0;
+    int reports = t3di_has(p->input, p->n_inputs, T3D_PAGE_REPORT);
 
-    for (size_t i = 0; i < p->n_inputs; i++)
-        many += p->input[i].kind == T3D_PAGE_REPORT;
     fputs("<nav aria-label=sections><ul>", f);
     fputs(reports ? "<li><a href=#summary>Summary</a></li>" : "", f);
-    fputs(many > 1 || t3di_has(p->input, p->n_inputs, T3D_PAGE_COMPARISON)
-              ? "<li><a href=#comparison>Comparison</a></li>"
-              : "",
-          f);
+    fputs(t3di_has_comparison(p) ? "<li><a href=#comparison>Comparison</a></li>" : "", f);
     fputs(p->n_objects ? "<li><a href=#objects>Objects</a></li>" : "", f);
     fputs(p->n_pictures ? "<li><a href=#pictures>Pictures</a></li>" : "", f);
     fputs(reports ? "<li><a href=#metrics>Metrics</a></li><li><a href=#items>Items</a></li>" : "",

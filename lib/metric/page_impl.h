@@ -92,6 +92,7 @@ void t3di_put_shares(FILE *f, const double *part, const char *const *name, size_
 
 int t3di_put_targets(FILE *f, const struct t3d_page *p, struct t3d_err *err) T3D_MUST_CHECK;
 int t3di_put_summary(FILE *f, const struct t3d_page *p, struct t3d_err *err) T3D_MUST_CHECK;
+int t3di_has_comparison(const struct t3d_page *p);
 int t3di_put_comparisons(FILE *f, const struct t3d_page *p, struct t3d_err *err) T3D_MUST_CHECK;
 void t3di_put_objects(FILE *f, const struct t3d_page *p);
 int t3di_put_metrics(FILE *f, const struct t3d_page *p, struct t3d_err *err) T3D_MUST_CHECK;

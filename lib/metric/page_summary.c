@@ -263,32 +263,54 @@ static int put_pair(FILE *f, const struct t3d_page *p, size_t first, size_t i, s
     return T3D_OK;
 }
 
+/* Reports of one tool compare: those of evaluate, or those of a bench. */
+static int same_tool(const struct t3d_page *p, size_t first, size_t i)
+{
+    return p->input[i].kind == T3D_PAGE_REPORT &&
+           strcmp(t3d_json_str(p->input[first].json, "tool", ""),
+                  t3d_json_str(p->input[i].json, "tool", "")) == 0;
+}
+
+/* The first report of the tool that made input i; i itself for other inputs. */
+static size_t first_of_tool(const struct t3d_page *p, size_t i)
+{
+    if (p->input[i].kind == T3D_PAGE_REPORT)
+        for (size_t k = 0; k < i; k++)
+            if (same_tool(p, i, k))
+                return k;
+    return i;
+}
+
+int t3di_has_comparison(const struct t3d_page *p)
+{
+    for (size_t i = 0; i < p->n_inputs; i++)
+        if (first_of_tool(p, i) < i || p->input[i].kind == T3D_PAGE_COMPARISON)
+            return 1;
+    return 0;
+}
+
 int t3di_put_comparisons(FILE *f, const struct t3d_page *p, struct t3d_err *err)
 {
-    size_t first = p->n_inputs, reports = 0;
     int r = T3D_OK;
 
-    for (size_t i = p->n_inputs; i-- > 0;)
-        if (p->input[i].kind == T3D_PAGE_REPORT) {
-            first = i;
-            reports++;
-        }
-    if (reports < 2 && !t3di_has(p->input, p->n_inputs, T3D_PAGE_COMPARISON))
+    if (!t3di_has_comparison(p))
         return T3D_OK;
     fputs(
         "<h2 id=comparison>Comparison</h2>\n<p class=dim>Differences of the same items, with an "
         "exact or sampled sign-flip test; p is corrected for the number of metrics (Holm), better "
         "means p below 0.05.</p>\n",
         f);
-    for (size_t i = first + 1; i < p->n_inputs && r == T3D_OK; i++)
-        if (p->input[i].kind == T3D_PAGE_REPORT)
+    for (size_t i = 0; i < p->n_inputs && r == T3D_OK; i++) {
+        size_t first = first_of_tool(p, i);
+
+        if (first < i)
             r = put_pair(f, p, first, i, err);
-    for (size_t i = 0; i < p->n_inputs; i++)
         if (p->input[i].kind == T3D_PAGE_COMPARISON) {
             fputs("<h3>", f);
             t3di_put_text(f, p->input[i].name);
             fputs("</h3>\n", f);
             put_comparison(f, p->input[i].json);
         }
+    }
     return r;
 }
