@@ -2,15 +2,27 @@
 /* draw/splat_math.h -- what one Gaussian is in a view, and the gradient of that: the mathematics
  * that the processor and a CUDA device share.
  *
- * The includer says what a number is: vec (a vector of several Gaussians, or one float), ivec (a
- * truth for each of them), v_load, v_set, v_min, v_max, v_select, v_abs, v_sqrt, v_log, v_exp; how
- * a function is declared: T3DI_EACH; and how many Gaussians a row of a block has: T3DI_ROW. The
- * equations of the gradients are the chain rule applied to those of draw/splat.h and are written
- * beside the code. */
+ * By default a number is a vector of the processor, of several Gaussians. A device says before it
+ * includes this what vec and ivec are (one number, one truth), has v_load, v_set, v_min, v_max,
+ * v_select, v_abs, v_sqrt, v_log and v_exp, and defines T3DI_EACH, how a function is declared, and
+ * T3DI_ROW, how many Gaussians a row of a block has. The equations of the gradients are the chain
+ * rule applied to those of draw/splat.h and are written beside the code. */
 #ifndef T3D_DRAW_SPLAT_MATH_H
 #define T3D_DRAW_SPLAT_MATH_H
 
 #include "draw/splat_impl.h"
+
+#ifndef T3DI_EACH
+#include "num/cpu/simd.h"
+
+#define T3DI_EACH static inline
+#define T3DI_ROW  T3DI_LANE
+
+static inline vec v_abs(vec x)
+{
+    return v_select(x < 0, -x, x);
+}
+#endif
 
 #define MAX_ALPHA    ((t3d_real)0.99)
 #define MIN_LIGHT    ((t3d_real)1e-4)

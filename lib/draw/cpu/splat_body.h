@@ -92,13 +92,6 @@ static inline vec exp_of_negative(vec x)
 }
 #endif
 
-static inline vec v_abs(vec x)
-{
-    return v_select(x < 0, -x, x);
-}
-
-#define T3DI_EACH static inline
-#define T3DI_ROW  T3DI_LANE
 #include "draw/splat_math.h"
 
 /* --- from parameters to covariances ------------------------------------------------------------
