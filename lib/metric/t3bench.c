@@ -256,7 +256,7 @@ static int look_at_batch(struct looking *l, int begin, int n, struct t3d_err *er
         struct t3d_err mine = {0};
 
         if (look(l, omp_get_thread_num(), begin + i, l->input + (size_t)i * 3 * s * s, &mine) < 0)
-#pragma omp critical(t3bench)
+#pragma omp critical
             first = mine;
     }
     if (first.code) {
