@@ -22,9 +22,12 @@
 enum { VIEWS = T3D_GENERATOR_VIEWS, DEFAULT_STEPS = 4, MAX_CONFIG = 1 << 20 };
 
 #define DEFAULT_GUIDANCE 2.0
-/* Of 100 times that training draws (model/generator_train.h) three are later: what the network
- * makes of later ones it has not learned. */
-#define LAST_TIME 0.75
+/* With many steps all but the first are between these times. Of 100 times that training draws
+ * (model/generator_train.h) three are later: what the network makes of later ones it has not
+ * learned. Earlier the text alone can decide, and does so best at once: in small steps the network
+ * reads its own half-made picture back and loses colours. */
+#define SECOND_TIME 0.25
+#define LAST_TIME   0.75
 
 struct t3d_sampler {
     struct t3d_sampler_options o;
@@ -362,7 +365,9 @@ static void clean_pixel(const struct t3d_sampler *s, int i, int k, float x[3])
 
 double t3d_sampler_time(int i, int n)
 {
-    return i * fmin(1.0 / n, LAST_TIME / (n > 1 ? n - 1 : 1));
+    if (n <= 4 || i == 0)
+        return (double)i / n;
+    return SECOND_TIME + (LAST_TIME - SECOND_TIME) * (i - 1) / (n - 2);
 }
 
 /* z += (x - z) dt / (1 - t) */

@@ -12,9 +12,10 @@
  * x_null) (Ho and Salimans, "Classifier-Free Diffusion Guidance", 2022). What comes out are the
  * Gaussians of the last step, or what the reconstructor in DIR/reconstructor makes of its views;
  * that step need not be at t = 1: none is later than t = 3/4, since training hardly goes there (its
- * times are logit-normal, as in Esser et al., "Scaling Rectified Flow Transformers", 2024), and
- * what the network says there changes colours that were right. An object depends on its prompt, its
- * seed, the steps and the guidance alone: not on the others of the call, nor on threads. */
+ * times are logit-normal, as in Esser et al., "Scaling Rectified Flow Transformers", 2024), and the
+ * first leads to t = 1/4 at least; many steps before or behind cost colours that were right. An
+ * object depends on its prompt, its seed, the steps and the guidance alone: not on the others of
+ * the call, nor on threads. */
 #ifndef T3D_MODEL_SAMPLER_H
 #define T3D_MODEL_SAMPLER_H
 
@@ -62,7 +63,7 @@ int t3d_sampler_run(struct t3d_sampler *s, const struct t3d_sample *sample, int 
 /* The first word of a prompt that the captions of the training did not have; "" = none. */
 int t3d_sampler_unknown(const struct t3d_sampler *s, const char *prompt, char *word, size_t n,
                         struct t3d_err *err) T3D_MUST_CHECK;
-/* The time of step i of n: i / n for up to four steps; with more the last one stays at 3/4. */
+/* The time of step i of n: i / n for up to four steps; with more 0, then evenly from 1/4 to 3/4. */
 double t3d_sampler_time(int i, int n);
 /* Object i of the last run; borrowed until the next one. */
 void t3d_sampler_gaussians(const struct t3d_sampler *s, int i, struct t3d_gaussians *g);

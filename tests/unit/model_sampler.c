@@ -17,14 +17,15 @@ static void few_steps_are_even(void **state)
             assert_true(fabs(t3d_sampler_time(i, n) - (double)i / n) < 1e-15);
 }
 
-static void no_step_is_late(void **state)
+static void many_steps_are_in_the_middle(void **state)
 {
     (void)state;
     for (int n = 5; n <= 1000; n = n * 3 / 2) {
-        double step = t3d_sampler_time(1, n);
+        double step = t3d_sampler_time(2, n) - t3d_sampler_time(1, n);
 
         assert_true(t3d_sampler_time(0, n) == 0 && step > 0);
-        for (int i = 1; i < n; i++)
+        assert_true(fabs(t3d_sampler_time(1, n) - 0.25) < 1e-12);
+        for (int i = 2; i < n; i++)
             assert_true(fabs(t3d_sampler_time(i, n) - t3d_sampler_time(i - 1, n) - step) < 1e-12);
         assert_true(fabs(t3d_sampler_time(n - 1, n) - 0.75) < 1e-12);
     }
@@ -33,7 +34,7 @@ static void no_step_is_late(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(few_steps_are_even),
-                                       cmocka_unit_test(no_step_is_late)};
+                                       cmocka_unit_test(many_steps_are_in_the_middle)};
 
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
