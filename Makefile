@@ -110,7 +110,7 @@ LIBNUM_SRC := $(filter lib/num/% lib/draw/$(DEVICE)/%,$(LIB_SRC)) \
     $(shell grep -L -E '<(cjson|openssl|seccomp)|"base/json' lib/base/*.c)
 LIBNUM_OBJ := $(LIBNUM_SRC:%.c=$(B)/obj/%.o) $(filter build/cuda/%,$(LIB_OBJ))
 GPU        := $(B)/gpu/check $(B)/gpu/bench
-# The kernels once more as plain C++ on an emulated device: `make check` runs the GPU's tests where there is none.
+# The kernels once more as plain C++ on an emulated device: `make check-long` runs the GPU's tests where there is none.
 ifeq ($(DEVICE)$(filter release debug,$(config)),cuda$(config))
 EMULATED   := $(B)/unit/num_cuda $(B)/unit/model_cuda
 endif
@@ -204,12 +204,12 @@ $(B)/man: $(TOOLS) scripts/make-man
 
 # --- checks -------------------------------------------------------------------------
 units: $(UNITS) $(EMULATED) $(AIDS)
-check: all $(UNITS) $(EMULATED) $(AIDS)
+check: all $(UNITS) $(AIDS)
 	@T3D_BUILD="$(CURDIR)/$(B)" PATH="$(CURDIR)/$(B):$$PATH" CMOCKA_MESSAGE_OUTPUT=TAP \
-	    prove -j2 --timer --merge --exec scripts/run-test $(UNITS) $(EMULATED) $(TESTS)
-check-long: all $(AIDS)
+	    prove -j2 --timer --merge --exec scripts/run-test $(UNITS) $(TESTS)
+check-long: all $(AIDS) $(EMULATED)
 	@T3D_BUILD="$(CURDIR)/$(B)" PATH="$(CURDIR)/$(B):$$PATH" CC="$(CC)" \
-	    prove --timer --merge --exec scripts/run-test $(LONG)
+	    prove --timer --merge --exec scripts/run-test $(EMULATED) $(LONG)
 lint: all check-headers
 	@scripts/lint $(B)
 check-headers:

@@ -42,7 +42,7 @@ static int run(void *conf, struct t3d_err *err)
 
 const struct t3d_command bench_stub_judge = {
     .name = "stub-judge",
-    .summary = "answer the questions of t3bench by written rules, for trying things out",
+    .summary = "answer what t3bench asks by written rules, for trying things out",
     .opts = opts,
     .conf_size = sizeof(struct stub_conf),
     .run = run};

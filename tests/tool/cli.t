@@ -101,7 +101,6 @@ elsewhere --stage train 't3d help'
 elsewhere --checkpoint train '--run NAME'
 elsewhere --filter_quality embed 't3d filter'
 elsewhere --prompt generate 'operand'
-elsewhere --benchmark evaluate '--prompts FILE'
 expect_status 2 'a part of such a name' t3d train --lora
 unlike "$err" 'here:' 'a part of such a name has no advice'
 # every option that the guide calls refused has a message

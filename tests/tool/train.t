@@ -25,7 +25,7 @@ losses() {
 
 # --- what is missing is said ------------------------------------------------------------------------------
 expect_status 2 'no model named' t3d train
-like "$err" '--model clip' 'is said'
+like "$err" '--model turbo3d, .* clip' 'is said'
 expect_status 2 'no workspace' t3d -C none train --model clip
 t3d -C ws fetch primitives --count 60 --world core -q && t3d -C ws filter -q
 expect_status 2 'nothing rendered' t3d -C ws train --model clip
