@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* train/train.h -- what the parts of t3d-train share. */
+#ifndef T3D_TRAIN_TRAIN_H
+#define T3D_TRAIN_TRAIN_H
+
+#include "base/tool.h"
+#include "model/generator.h"
+#include "num/device.h"
+
+struct train_conf {
+    struct t3d_common common;
+    const char *model, *size, *head, *reconstructor, *pretrained, *pretrained_hash, *run, *view_set,
+        *light, *weights, *device;
+    struct t3d_device on;
+    uint64_t steps, schedule_steps, batch, warmup, accumulate, checkpoint_every, validate_every,
+        keep_last, neighbours;
+    double learning_rate, max_grad_norm, weight_decay, ema_decay, backgrounds;
+    uint64_t coarse_steps, fine_steps; /* 0 = one stage */
+    int plan, multi_stage, keep_best;
+};
+
+/* --- settings: what decides the weights; a run keeps those it was begun with -------------------
+ */
+
+cJSON *train_settings_json(const struct train_conf *c);
+/* What a run was begun with; T3D_USAGE names an option given now that says otherwise. */
+int train_take_settings(struct train_conf *c, const cJSON *stored, struct t3d_err *err);
+void train_presets(struct train_conf *c); /* what depends on the model */
+int train_check(const struct train_conf *c, struct t3d_err *err);
+
+int train_is_clip(const struct train_conf *c);
+int train_is_nerf_mae(const struct train_conf *c);
+int train_is_of_views(const struct train_conf *c); /* reconstructor or nerf_mae */
+int train_is_generator(const struct train_conf *c);
+struct t3d_generator_config train_reconstructor_of(const struct train_conf *c);
+struct t3d_generator_config train_generator_of(const struct train_conf *c);
+
+/* --- the plan: nothing is trained --------------------------------------------------------------
+ */
+
+int train_print_plan(const struct train_conf *c, struct t3d_err *err);
+
+/* --- training ----------------------------------------------------------------------------------
+ */
+
+/* The model of --pretrained by name or path, and whether a new run needs it. */
+int train_find_pretrained(struct train_conf *c, struct t3d_arena *a, struct t3d_err *err);
+int train_need_pretrained(const struct train_conf *c, const char *dir, struct t3d_err *err);
+
+/* Make or go on with the run in dir, of settings `stored`; the exit code a signal asked for. */
+int train_clip(const struct train_conf *c, const char *dir, const cJSON *stored,
+               struct t3d_arena *a, struct t3d_err *err);
+int train_generator(const struct train_conf *c, const char *dir, const cJSON *stored,
+                    struct t3d_arena *a, struct t3d_err *err);
+int train_reconstructor(const struct train_conf *c, const char *dir, const cJSON *stored,
+                        struct t3d_arena *a, struct t3d_err *err);
+
+#endif
