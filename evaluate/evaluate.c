@@ -17,6 +17,21 @@ static const struct t3d_opt opts[] = {
      "predictions: a mesh, point cloud or picture, or a folder of them"},
     {0, "ref", T3D_OPT_STRING, offsetof(struct evaluate_conf, ref), "PATH", NULL, NULL,
      "references, matched with the predictions by name"},
+    {0, "checkpoint", T3D_OPT_STRING, offsetof(struct evaluate_conf, checkpoint), "NAME-or-DIR",
+     NULL, NULL,
+     "a generator, in place of --pred and --ref: a model's name, or the folder of a run"},
+    {0, "split", T3D_OPT_STRING, offsetof(struct evaluate_conf, split), "NAME", "test",
+     "train val test all", "the workspace's objects that a checkpoint is measured on"},
+    {0, "count", T3D_OPT_U64, offsetof(struct evaluate_conf, count), "N", NULL, NULL,
+     "only the first N objects of the split"},
+    {0, "num-diffusion-steps", T3D_OPT_U64, offsetof(struct evaluate_conf, steps), "N", "4", NULL,
+     "of the checkpoint: steps from noise to object"},
+    {0, "guidance", T3D_OPT_DOUBLE, offsetof(struct evaluate_conf, guidance), "X", "2", NULL,
+     "of the checkpoint: how strongly the text is followed; 1 = as it comes"},
+    {0, "device", T3D_OPT_STRING, offsetof(struct evaluate_conf, device), "NAME", "cpu", NULL,
+     "what computes the checkpoint: cpu, cuda:0"},
+    {0, "price-per-hour", T3D_OPT_DOUBLE, offsetof(struct evaluate_conf, price), "X", NULL, NULL,
+     "of the machine, in any currency: adds cost:price, of an object"},
     {0, "metrics", T3D_OPT_WORDS, offsetof(struct evaluate_conf, metrics), "LIST", "all", NULL,
      "families, as chamfer or ssim; single dialects, as chamfer:cd-sum; or all"},
     {0, "normalize", T3D_OPT_STRING, offsetof(struct evaluate_conf, normalize), "NAME", "ref-bbox1",
@@ -50,16 +65,43 @@ static struct t3d_importer *importer;
 static int importer_threads;
 static char *command_line;
 
+/* What is compared: files, or a checkpoint with a split. */
+static int check_inputs(const struct evaluate_conf *c, struct t3d_err *err)
+{
+    static const char *const of_checkpoint[] = {"split",    "count",  "num-diffusion-steps",
+                                                "guidance", "device", "price-per-hour"};
+
+    if (!c->checkpoint && (!c->pred || !c->ref))
+        return t3d_err_set(err, T3D_USAGE, "usage",
+                           "name what to compare: --pred PATH --ref PATH, --checkpoint "
+                           "NAME-or-DIR, or --compare A.json B.json");
+    if (c->checkpoint && (c->pred || c->ref || c->captions))
+        return t3d_err_set(err, T3D_USAGE, "usage",
+                           "--checkpoint takes the workspace's objects and their captions: leave "
+                           "--pred, --ref and --captions out");
+    for (size_t i = 0; i < T3D_COUNT(of_checkpoint) && !c->checkpoint; i++)
+        if (t3d_opt_given(&c->common, of_checkpoint[i]))
+            return t3d_err_set(err, T3D_USAGE, "usage", "--%s is for --checkpoint",
+                               of_checkpoint[i]);
+    if (c->steps < 1 || c->steps > 1000 || !(c->guidance > 0) || c->guidance > 100)
+        return t3d_err_set(err, T3D_USAGE, "usage",
+                           "--num-diffusion-steps is 1 to 1000, --guidance above 0 up to 100");
+    if (t3d_opt_given(&c->common, "price-per-hour") && !(c->price >= 0))
+        return t3d_err_set(err, T3D_USAGE, "usage", "--price-per-hour is 0 or more");
+    if (t3d_opt_given(&c->common, "count") && c->count < 1)
+        return t3d_err_set(err, T3D_USAGE, "usage", "--count is 1 or more");
+    return T3D_OK;
+}
+
 static int setup(struct evaluate_run *x, struct t3d_err *err)
 {
     const struct evaluate_conf *c = x->conf;
     struct t3d_pair_options *o = &x->options;
     int r;
 
-    if (!c->pred || !c->ref)
-        return t3d_err_set(err, T3D_USAGE, "usage",
-                           "name what to compare: --pred PATH --ref PATH, or --compare A.json "
-                           "B.json");
+    r = check_inputs(c, err);
+    if (r < 0)
+        return r;
     if (c->points < 1 || c->points > MAX_POINTS)
         return t3d_err_set(err, T3D_USAGE, "usage", "--points is 1 to %d", MAX_POINTS);
     if (c->emd_points < 1 || c->emd_points > T3D_MAX_EMD_POINTS || c->emd_points > c->points)
@@ -77,7 +119,8 @@ static int setup(struct evaluate_run *x, struct t3d_err *err)
     o->seed = c->common.seed;
     x->output = c->output ? c->output : "results.json";
     if (r == T3D_OK)
-        r = t3d_match(&x->matches, c->pred, c->ref, &x->arena, err);
+        r = c->checkpoint ? evaluate_made_find(x, err)
+                          : t3d_match(&x->matches, c->pred, c->ref, &x->arena, err);
     if (r < 0)
         return r;
     /* Few pairs: threads share the work of one. */
@@ -88,8 +131,12 @@ static int setup(struct evaluate_run *x, struct t3d_err *err)
 
 static int evaluate(struct evaluate_run *x, struct t3d_err *err)
 {
-    int r = evaluate_networks(x, err);
+    int r = x->made ? evaluate_make(x, err) : T3D_OK;
 
+    if (t3d_stop_requested())
+        return r < 0 ? r : t3d_stop_requested();
+    if (r == T3D_OK)
+        r = evaluate_networks(x, err);
     if (r == T3D_OK)
         r = evaluate_begin(x, err);
     if (r == T3D_OK)
@@ -153,6 +200,11 @@ static const struct t3d_tool tool = {
         "lpips, clip-score, r-precision and view-consistency:opposite need networks: what `t3d "
         "fetch weights` puts into the workspace's models, and clip-nano, which is there. A "
         "metric whose weights or captions are missing is n/a and says what gets them.\n\n"
+        "--checkpoint measures a generator: it makes an object of the first caption of each object "
+        "of the split, into OUTPUT.generated/UID.ply, and compares it with the object itself, "
+        "which stands where `t3d render` puts it. Beside the other families the report has what "
+        "that cost: seconds, memory, objects a minute. An object without a caption is a row with "
+        "that reason.\n\n"
         "The same command again takes from the report what is there of unchanged files and "
         "settings; --redo measures anew.\n\n"
         "--compare tests two reports over the items that both have: difference, interval, "

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* evaluate/evaluate.h -- what the parts of t3d-evaluate share: evaluate.c has the options and the
- * run, evaluate_items.c the pairs, evaluate_report.c what is known before and after them. */
+ * run, evaluate_checkpoint.c what a generator makes for the objects of a split, evaluate_items.c
+ * the pairs, evaluate_report.c what is known before and after them. */
 #ifndef T3D_EVALUATE_EVALUATE_H
 #define T3D_EVALUATE_EVALUATE_H
 
@@ -9,20 +10,35 @@
 #include "base/arena.h"
 #include "base/progress.h"
 #include "base/tool.h"
+#include "evaluate/evaluate_maker.h"
 #include "geom/import.h"
 #include "metric/match.h"
 #include "metric/networks.h"
 #include "metric/pair.h"
 #include "metric/report.h"
+#include "store/content.h"
 #include "store/text_list.h"
 
 struct evaluate_conf {
     struct t3d_common common;
     const char *pred, *ref, *normalize, *output, *benchmark;
     const char *captions, *pool, *clip, *lpips;
+    const char *checkpoint, *split, *device;
     struct t3d_list metrics, compare;
     int emd_floor;
-    uint64_t points, emd_points, resolution;
+    uint64_t points, emd_points, resolution, count, steps;
+    double guidance, price;
+};
+
+#define EVALUATE_NO_SPLATS                                                                         \
+    "needs splats: a mesh with fixed colours agrees with itself from all sides"
+
+/* An object of the workspace, and what was made for its caption. */
+struct evaluate_made {
+    const char *caption, *content; /* NULL = has none; hash of the object, its parts included */
+    struct t3d_content_ctx parts;
+    const char *why, *message; /* nothing was made: the reason; else NULL */
+    struct evaluate_cost cost;
 };
 
 struct evaluate_run {
@@ -36,7 +52,11 @@ struct evaluate_run {
     t3d_metric_reasons reason; /* of metrics that were asked for and cannot be had */
     struct t3d_captions *captions;
     struct t3d_text_list pool;
-    const char **caption; /* of each match; NULL = has none */
+    const char **caption;       /* of each match; NULL = has none */
+    struct evaluate_made *made; /* of each match, when there is a checkpoint; else NULL */
+    char weights[65];           /* of the checkpoint */
+    double model_bytes;
+    int warped; /* an item has view-consistency:warp-l1 */
     struct t3d_report *report;
     struct t3d_progress *progress;
     cJSON *before; /* items of an earlier run by key */
@@ -53,6 +73,19 @@ struct evaluate_run {
 /* Captions and networks that the metrics need; those that cannot be had leave the choice. */
 int evaluate_networks(struct evaluate_run *x, struct t3d_err *err) T3D_MUST_CHECK;
 void evaluate_networks_free(struct evaluate_run *x);
+
+/* --- evaluate_checkpoint.c --- */
+
+/* The objects of the split as references, and one made from each first caption as prediction, in
+ * OUTPUT.generated: x->matches and x->made. What is there from an earlier run is not made again. */
+int evaluate_made_find(struct evaluate_run *x, struct t3d_err *err) T3D_MUST_CHECK;
+int evaluate_make(struct evaluate_run *x, struct t3d_err *err) T3D_MUST_CHECK;
+void evaluate_made_describe(const struct evaluate_run *x, cJSON *settings);
+/* The family cost, when it is chosen. */
+int evaluate_made_cost(struct evaluate_run *x, struct t3d_err *err) T3D_MUST_CHECK;
+/* Of the reference of match i, with the files that it names. */
+int evaluate_ref_hash(char hex[65], const struct evaluate_run *x, size_t i, int thread,
+                      struct t3d_err *err) T3D_MUST_CHECK;
 
 /* --- evaluate_items.c --- */
 

@@ -35,10 +35,11 @@ static int make_key(const struct evaluate_run *x, struct evaluate_item *item, in
 {
     char pred[65], ref[65];
     struct t3d_sha256 *h;
+    size_t i = (size_t)(item->match - x->matches.match);
     int r = t3d_file_hash(pred, x->importer, thread, item->match->pred, err);
 
     if (r == T3D_OK)
-        r = t3d_file_hash(ref, x->importer, thread, item->match->ref, err);
+        r = evaluate_ref_hash(ref, x, i, thread, err);
     if (r == T3D_OK)
         r = t3d_sha256_new(&h, err);
     if (r < 0)
@@ -54,15 +55,33 @@ static int make_key(const struct evaluate_run *x, struct evaluate_item *item, in
 
 /* --- one pair --- */
 
+/* An object of the workspace stands where the generator has learned it. */
+static int open_reference(struct t3d_shape *ref, const struct evaluate_run *x,
+                          const struct evaluate_item *item, int thread, unsigned flags,
+                          struct t3d_err *err)
+{
+    struct evaluate_made *made = x->made ? &x->made[item->match - x->matches.match] : NULL;
+    int r;
+
+    if (!made)
+        return t3d_shape_open(ref, x->importer, thread, item->match->ref, flags, err);
+    r = t3d_shape_open_by(ref, x->importer, thread, item->match->ref, t3d_content_resolve,
+                          &made->parts, flags, err);
+    if (r == T3D_OK && (r = t3d_shape_normalise(ref, err)) < 0)
+        t3d_shape_close(ref);
+    return r;
+}
+
 static int measure_shapes(const struct evaluate_run *x, struct evaluate_item *item, int thread,
                           struct t3d_err *err)
 {
     const struct t3d_metric_choice *c = &x->options.choice;
-    int keeps = t3d_networks_need(c), draws = keeps || t3d_metrics_need(c, T3D_METRIC_PICTURE);
+    int keeps = t3d_networks_need(c), draws = keeps || t3d_metrics_need(c, T3D_METRIC_PICTURE) ||
+                                              t3d_metrics_need(c, T3D_METRIC_WARP);
     int captions = t3d_metrics_need(c, T3D_METRIC_CAPTION);
     unsigned flags = draws || captions ? T3D_READ_PIXELS : T3D_READ_HEADERS;
     struct t3d_shape pred, ref;
-    int r = t3d_shape_open(&ref, x->importer, thread, item->match->ref, flags, err);
+    int r = open_reference(&ref, x, item, thread, flags, err);
 
     if (r < 0)
         return t3d_err_prefix(err, "reference");
@@ -95,6 +114,9 @@ static int measure_item(const struct evaluate_run *x, struct evaluate_item *item
     if (m->ambiguous)
         return t3d_err_set(err, T3D_SKIP, "ambiguous-name",
                            "several files are called '%s': keep one in each folder", m->uid);
+    if (x->made && x->made[m - x->matches.match].why)
+        return t3d_err_set(err, T3D_SKIP, x->made[m - x->matches.match].why, "%s",
+                           x->made[m - x->matches.match].message);
     if (!m->pred || !m->ref)
         return t3d_err_set(err, T3D_SKIP, m->pred ? "no-reference" : "no-prediction",
                            "'%s' has no counterpart in --%s", m->pred ? m->pred : m->ref,
@@ -155,10 +177,12 @@ static void know_metrics(struct evaluate_run *x, const cJSON *row)
             const struct t3d_metric *m = &t3d_metrics[i];
             char name[T3D_METRIC_ID_SIZE];
             int n = snprintf(name, sizeof name, "%s:%s", m->family, m->dialect);
-            if (strncmp(v->string, name, (size_t)n) == 0 &&
-                (v->string[n] == ':' || v->string[n] == 0))
-                t3d_report_metric(x->report, v->string, m->better, t3d_metric_target(m, v->string),
-                                  m->target_text);
+            if (strncmp(v->string, name, (size_t)n) != 0 ||
+                (v->string[n] != ':' && v->string[n] != 0))
+                continue;
+            x->warped |= m->kind == T3D_METRIC_WARP;
+            t3d_report_metric(x->report, v->string, m->better, t3d_metric_target(m, v->string),
+                              m->target_text);
         }
     }
 }

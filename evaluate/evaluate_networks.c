@@ -16,6 +16,8 @@ static int find_captions(struct evaluate_run *x, struct t3d_err *err)
     x->caption = t3d_alloc(&x->arena, x->matches.n + 1, sizeof *x->caption);
     if (!x->caption)
         return t3d_err_nomem(err, "the captions");
+    for (size_t i = 0; x->made && i < x->matches.n; i++)
+        x->caption[i] = x->made[i].caption;
     if (!x->conf->captions)
         return T3D_OK;
     r = t3d_captions_open(&x->captions, x->conf->captions, err);
@@ -98,14 +100,14 @@ int evaluate_networks(struct evaluate_run *x, struct t3d_err *err)
     struct t3d_text_pool pool;
     int r;
 
-    drop_kind(x, T3D_METRIC_WARP,
-              "needs splats: a mesh with fixed colours agrees with itself from all sides");
-    drop_kind(x, T3D_METRIC_COST, "needs a checkpoint: t3d evaluate --checkpoint FILE");
+    if (!x->made)
+        drop_kind(x, T3D_METRIC_COST, "needs a checkpoint: t3d evaluate --checkpoint NAME-or-DIR");
     if (x->matches.pictures) {
+        drop_kind(x, T3D_METRIC_WARP, EVALUATE_NO_SPLATS);
         drop_kind(x, T3D_METRIC_OPPOSITE, "needs 3D files, which are drawn from opposite sides");
         drop_kind(x, T3D_METRIC_CAPTION, "needs 3D files, which are drawn from four sides");
     }
-    if (!x->conf->captions) {
+    if (!x->conf->captions && !x->made) {
         drop_kind(x, T3D_METRIC_CLIP, "needs captions: --captions FILE");
         drop_kind(x, T3D_METRIC_RANK, "needs captions: --captions FILE");
         drop_kind(x, T3D_METRIC_CAPTION, "needs captions: --captions FILE");

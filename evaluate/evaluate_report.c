@@ -11,7 +11,7 @@
 #include "evaluate/evaluate.h"
 #include "metric/file_hash.h"
 
-enum { FORMAT_VERSION = 2 };
+enum { FORMAT_VERSION = 3 };
 
 /* Everything but the files on which values depend, as text of sorted JSON, hashed; the same goes
  * into the report. */
@@ -33,6 +33,7 @@ static int set_params(struct evaluate_run *x, struct t3d_err *err)
     t3d_json_set_bool(s, "emd_floor", x->conf->emd_floor);
     t3d_json_set_num(s, "resolution", (double)x->conf->resolution);
     t3d_networks_describe(x->networks, s);
+    evaluate_made_describe(x, s);
     t3d_json_set_num(s, "format", FORMAT_VERSION);
     t3d_json_set_num(s, "seed", (double)x->conf->common.seed);
     text = t3d_json_text(s, 1);
@@ -126,7 +127,12 @@ static int add_inputs(struct evaluate_run *x, struct t3d_err *err)
             const struct t3d_match *m = &x->matches.match[i];
             const char *path = k ? m->ref : m->pred;
             struct t3d_err ignored;
-            if (!path || t3d_file_hash(file, x->importer, 0, path, &ignored) < 0)
+            int known;
+            if (!path)
+                continue;
+            known = k ? evaluate_ref_hash(file, x, i, 0, &ignored)
+                      : t3d_file_hash(file, x->importer, 0, path, &ignored);
+            if (known < 0)
                 continue;
             t3d_sha256_add_str(h, m->uid);
             t3d_sha256_add_str(h, file);
@@ -161,11 +167,27 @@ static void print_summary(const struct evaluate_run *x)
     }
 }
 
+/* What is known only now, or is of the run and no item's. */
+static int add_run(struct evaluate_run *x, struct t3d_err *err)
+{
+    for (int i = 0; i < t3d_n_metrics && !x->warped; i++) {
+        const struct t3d_metric *m = &t3d_metrics[i];
+        char id[T3D_METRIC_ID_SIZE];
+        if (!x->options.choice.on[i] || m->kind != T3D_METRIC_WARP)
+            continue;
+        snprintf(id, sizeof id, "%s:%s", m->family, m->dialect);
+        t3d_report_absent(x->report, id, m->target_text, EVALUATE_NO_SPLATS);
+    }
+    return evaluate_made_cost(x, err);
+}
+
 int evaluate_finish(struct evaluate_run *x, struct t3d_err *err)
 {
     int stopped = t3d_stop_requested(), r;
 
     r = stopped ? T3D_OK : add_inputs(x, err);
+    if (r == T3D_OK && !stopped)
+        r = add_run(x, err);
     if (r == T3D_OK)
         r = t3d_report_write(x->report, x->output, !stopped, err);
     if (r < 0)

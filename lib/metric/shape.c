@@ -113,17 +113,10 @@ static int take_surface(struct t3d_shape *s, const char *path, struct t3d_err *e
 }
 
 static int import(struct t3d_shape *s, struct t3d_importer *importer, int thread, const char *path,
-                  unsigned flags, struct t3d_err *err)
+                  t3d_import_resolve *resolve, void *ctx, unsigned flags, struct t3d_err *err)
 {
-    size_t n = (size_t)(t3d_path_base(path) - path);
-    char *folder = n ? strndup(path, n) : strdup(".");
-    int r;
+    int r = t3d_import(importer, thread, path, resolve, ctx, flags, &s->imported, err);
 
-    if (!folder)
-        return t3d_err_nomem(err, path);
-    r = t3d_import(importer, thread, path, t3d_import_resolve_folder, folder, flags, &s->imported,
-                   err);
-    free(folder);
     if (r < 0)
         return r;
     s->scene = s->imported.scene;
@@ -193,19 +186,33 @@ static int bound(struct t3d_shape *s, const char *path, struct t3d_err *err)
     return T3D_OK;
 }
 
-int t3d_shape_open(struct t3d_shape *s, struct t3d_importer *importer, int thread, const char *path,
-                   unsigned flags, struct t3d_err *err)
+int t3d_shape_open_by(struct t3d_shape *s, struct t3d_importer *importer, int thread,
+                      const char *path, t3d_import_resolve *resolve, void *ctx, unsigned flags,
+                      struct t3d_err *err)
 {
     int r;
 
     *s = (struct t3d_shape){.scale = 1};
     r = strcasecmp(t3d_path_ending(path), "npy") == 0
             ? open_npy(s, path, err)
-            : import(s, importer, thread, path, flags, err);
+            : import(s, importer, thread, path, resolve, ctx, flags, err);
     if (r == T3D_OK)
         r = bound(s, path, err);
     if (r < 0)
         t3d_shape_close(s);
+    return r;
+}
+
+int t3d_shape_open(struct t3d_shape *s, struct t3d_importer *importer, int thread, const char *path,
+                   unsigned flags, struct t3d_err *err)
+{
+    size_t n = (size_t)(t3d_path_base(path) - path);
+    char *folder = n ? strndup(path, n) : strdup(".");
+    int r = folder ? t3d_shape_open_by(s, importer, thread, path, t3d_import_resolve_folder, folder,
+                                       flags, err)
+                   : t3d_err_nomem(err, path);
+
+    free(folder);
     return r;
 }
 
@@ -251,14 +258,14 @@ static int check_extent(double length, const char *which, struct t3d_err *err)
                        "the %s has no extent to normalise by: use --normalize none", which);
 }
 
-/* Centre to the origin, longest edge 1: a copy of the positions. */
-static int move_to_unit(struct t3d_shape *s, const char *which, struct t3d_err *err)
+/* Centre of the box to the origin, length to 1: a copy of the positions. */
+static int move_to_unit(struct t3d_shape *s, double length, const char *which, struct t3d_err *err)
 {
     uint32_t n = s->is_cloud ? s->points.n : s->scene.n_vertices;
     float(*from)[3] = s->is_cloud ? s->points.point : s->scene.position;
-    double edge = longest_edge(s), centre[3];
+    double centre[3];
     float(*to)[3];
-    int r = check_extent(edge, which, err);
+    int r = check_extent(length, which, err);
 
     if (r < 0)
         return r;
@@ -269,14 +276,14 @@ static int move_to_unit(struct t3d_shape *s, const char *which, struct t3d_err *
         centre[k] = .5 * (s->lo[k] + s->hi[k]);
     for (uint32_t i = 0; i < n; i++)
         for (int k = 0; k < 3; k++)
-            to[i][k] = (float)(((double)from[i][k] - centre[k]) / edge);
+            to[i][k] = (float)(((double)from[i][k] - centre[k]) / length);
     for (int k = 0; k < 3; k++) {
-        s->lo[k] = (s->lo[k] - centre[k]) / edge;
-        s->hi[k] = (s->hi[k] - centre[k]) / edge;
+        s->lo[k] = (s->lo[k] - centre[k]) / length;
+        s->hi[k] = (s->hi[k] - centre[k]) / length;
+        s->centre[k] += centre[k] / s->scale;
     }
-    s->radius /= edge;
-    memcpy(s->centre, centre, sizeof centre);
-    s->scale = 1 / edge;
+    s->radius /= length;
+    s->scale /= length;
     free(s->own);
     s->own = to;
     if (s->is_cloud)
@@ -284,6 +291,11 @@ static int move_to_unit(struct t3d_shape *s, const char *which, struct t3d_err *
     else
         s->scene.position = to;
     return T3D_OK;
+}
+
+int t3d_shape_normalise(struct t3d_shape *s, struct t3d_err *err)
+{
+    return move_to_unit(s, s->radius, "reference", err);
 }
 
 int t3d_frame_apply(enum t3d_frame_kind kind, struct t3d_shape *pred, struct t3d_shape *ref,
@@ -298,9 +310,9 @@ int t3d_frame_apply(enum t3d_frame_kind kind, struct t3d_shape *pred, struct t3d
     *scale = kind == T3D_FRAME_NONE ? 1 : 1 / length;
     *edge = longest_edge(ref) * *scale;
     if (r == T3D_OK && kind == T3D_FRAME_SELF_BBOX1) {
-        r = move_to_unit(pred, "prediction", err);
+        r = move_to_unit(pred, longest_edge(pred), "prediction", err);
         if (r == T3D_OK)
-            r = move_to_unit(ref, "reference", err);
+            r = move_to_unit(ref, longest_edge(ref), "reference", err);
         *scale = *edge = 1;
     }
     return r;

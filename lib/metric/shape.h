@@ -35,6 +35,13 @@ struct t3d_shape {
  * "no-extent" when the box is a single point; "no-surface" of splats. */
 int t3d_shape_open(struct t3d_shape *s, struct t3d_importer *importer, int thread, const char *path,
                    unsigned flags, struct t3d_err *err) T3D_MUST_CHECK;
+/* The same with external files from elsewhere than the folder of the main one (geom/import.h). */
+int t3d_shape_open_by(struct t3d_shape *s, struct t3d_importer *importer, int thread,
+                      const char *path, t3d_import_resolve *resolve, void *ctx, unsigned flags,
+                      struct t3d_err *err) T3D_MUST_CHECK;
+/* Move it to where pictures of it are taken: the box's centre to the origin, the sphere's radius 1
+ * (geom/scene.h). T3D_SKIP "no-extent". */
+int t3d_shape_normalise(struct t3d_shape *s, struct t3d_err *err) T3D_MUST_CHECK;
 void t3d_shape_close(struct t3d_shape *s);
 
 /* Names of --normalize, for the option table. */

@@ -127,11 +127,36 @@ int t3d_pair_pictures(struct t3d_pair_result *out, const struct t3d_pair_options
 
 /* --- views of meshes and splats --- */
 
+enum { RING = 16 }; /* the first views of T3D_VIEW_SET */
+
 /* One of both objects: a model to be drawn, or pictures of splats that are there already. */
 struct side {
     struct t3d_model *model;
-    const uint8_t *rgba; /* (views, resolution, resolution, 4) */
+    struct t3d_splat_picture splats; /* of all views; rgba NULL = it is a model */
 };
+
+/* view-consistency:warp-l1 of the ring's pictures, when it is chosen. */
+static int put_warp(struct t3d_pair_result *out, const struct t3d_pair_options *o,
+                    const struct t3d_view_set *set, const struct t3d_splat_picture *p,
+                    struct t3d_err *err)
+{
+    struct t3d_consistency c;
+    int r;
+
+    if (!t3d_metrics_need(&o->choice, T3D_METRIC_WARP))
+        return T3D_OK;
+    r = t3d_view_consistency(&c, set, RING, p->rgba, p->depth, (int)o->resolution, o->threads, err);
+    for (int i = 0; i < t3d_n_metrics && r == T3D_OK; i++) {
+        if (!o->choice.on[i] || t3d_metrics[i].kind != T3D_METRIC_WARP)
+            continue;
+        out->value[i] = c.value;
+        snprintf(out->id[i], sizeof out->id[i], "%s:%s:ring16-%u", t3d_metrics[i].family,
+                 t3d_metrics[i].dialect, o->resolution);
+        if (isnan(c.value))
+            snprintf(out->note[i], sizeof out->note[i], "nothing is seen twice");
+    }
+    return r;
+}
 
 struct stage {
     struct t3d_view_set set;
@@ -146,8 +171,8 @@ static int draw_side(const uint8_t **rgba, struct t3d_canvas *canvas, const stru
 {
     const struct side *s = &st->side[k];
 
-    if (s->rgba) {
-        *rgba = s->rgba + 4 * view * (size_t)resolution * resolution;
+    if (s->splats.rgba) {
+        *rgba = s->splats.rgba + 4 * view * (size_t)resolution * resolution;
         return T3D_OK;
     }
     *rgba = canvas->color;
@@ -218,8 +243,6 @@ static int draw_splats(struct side *side, const struct stage *st, const struct t
     float *xyz = t3d_alloc_raw(a, g.n, 3 * sizeof *xyz),
           *log_scale = t3d_alloc_raw(a, g.n, 3 * sizeof *log_scale);
     double grow = log(shape->scale * st->frame.scale);
-    struct t3d_splat_picture picture;
-    int r;
 
     if (!xyz || !log_scale)
         return t3d_err_nomem(err, "the Gaussians");
@@ -230,9 +253,7 @@ static int draw_splats(struct side *side, const struct stage *st, const struct t
     }
     g.xyz = xyz;
     g.log_scale = log_scale;
-    r = t3d_splat_views(&picture, &g, &st->set, (int)o->resolution, o->threads, a, err);
-    side->rgba = picture.rgba;
-    return r;
+    return t3d_splat_views(&side->splats, &g, &st->set, (int)o->resolution, o->threads, a, err);
 }
 
 static int open_side(struct stage *st, int k, const struct t3d_shape *shape,
@@ -262,6 +283,8 @@ int t3d_pair_views(struct t3d_pair_result *out, const struct t3d_pair_options *o
         r = open_side(&st, 0, pred, o, &a, err);
     if (r == T3D_OK)
         r = open_side(&st, 1, ref, o, &a, err);
+    if (r == T3D_OK && st.side[0].splats.rgba)
+        r = put_warp(out, o, &st.set, &st.side[0].splats, err);
     if (r == T3D_OK && keep)
         r = make_room(keep, st.set.n, o->resolution, o->resolution, err);
     if (r == T3D_OK)
@@ -277,34 +300,22 @@ int t3d_pair_views(struct t3d_pair_result *out, const struct t3d_pair_options *o
 
 /* --- views of splats --- */
 
-enum { RING = 16 };
-
 int t3d_pair_warp(struct t3d_pair_result *out, const struct t3d_pair_options *o,
                   const struct t3d_gaussians *g, struct t3d_err *err)
 {
     struct t3d_arena a = {0};
     struct t3d_splat_picture p;
-    struct t3d_consistency c;
     struct t3d_view_set set;
-    int side = (int)o->resolution, r;
+    int r;
 
     if (!t3d_metrics_need(&o->choice, T3D_METRIC_WARP))
         return T3D_OK;
     r = t3d_view_set_load(&set, T3D_VIEW_SET, &a, err);
     set.n = RING;
     if (r == T3D_OK)
-        r = t3d_splat_views(&p, g, &set, side, o->threads, &a, err);
+        r = t3d_splat_views(&p, g, &set, (int)o->resolution, o->threads, &a, err);
     if (r == T3D_OK)
-        r = t3d_view_consistency(&c, &set, RING, p.rgba, p.depth, side, o->threads, err);
-    for (int i = 0; i < t3d_n_metrics && r == T3D_OK; i++) {
-        if (!o->choice.on[i] || t3d_metrics[i].kind != T3D_METRIC_WARP)
-            continue;
-        out->value[i] = c.value;
-        snprintf(out->id[i], sizeof out->id[i], "%s:%s:ring16-%u", t3d_metrics[i].family,
-                 t3d_metrics[i].dialect, o->resolution);
-        if (isnan(c.value))
-            snprintf(out->note[i], sizeof out->note[i], "nothing is seen twice");
-    }
+        r = put_warp(out, o, &set, &p, err);
     t3d_arena_free(&a);
     return r;
 }

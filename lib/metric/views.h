@@ -17,7 +17,8 @@ int t3d_pair_pictures(struct t3d_pair_result *out, const struct t3d_pair_options
 
 /* Two objects, read with T3D_READ_PIXELS: drawn from ring16+4 at o->resolution, meshes under the
  * studio light, splats as they are, both with the reference's normalisation (geom/scene.h); values
- * are means over the views. Adds to out. Clouds have none. */
+ * are means over the views. A prediction made of Gaussians has view-consistency:warp-l1 too. Adds
+ * to out. Clouds have none. */
 int t3d_pair_views(struct t3d_pair_result *out, const struct t3d_pair_options *o,
                    const struct t3d_shape *pred, const struct t3d_shape *ref,
                    struct t3d_pictures *keep, struct t3d_err *err) T3D_MUST_CHECK;
