@@ -7,8 +7,8 @@
  *     FAULT_CHILDREN=1    count and fail in the processes that it forks, not in the first
  *
  * Those of libcrypto succeed: OpenSSL 3.0 uses what its failed allocations return (seen in
- * EVP_MD_fetch, when it loads its providers), so such a run ends by a signal, with all that was
- * done in place, as tests/long/crash.t shows. An allocation is a call of malloc, calloc, realloc,
+ * EVP_MD_fetch, when it loads its providers), so such a run would end by a signal, which is the
+ * matter of tests/long/crash.t. An allocation is a call of malloc, calloc, realloc,
  * aligned_alloc or posix_memalign, counted from the beginning of main: what constructors of
  * libraries do without memory is not ours. */
 
