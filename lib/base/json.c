@@ -143,6 +143,30 @@ int t3d_json_bool(const cJSON *o, const char *key, int otherwise)
     return cJSON_IsBool(m) ? cJSON_IsTrue(m) : otherwise;
 }
 
+static _Thread_local int lost;
+
+static void *watched(size_t n)
+{
+    void *p = malloc(n);
+
+    if (!p)
+        lost = 1;
+    return p;
+}
+
+void t3d_json_watch_memory(void)
+{
+    cJSON_InitHooks(&(cJSON_Hooks){.malloc_fn = watched, .free_fn = free});
+}
+
+int t3di_json_lost(void)
+{
+    int was = lost;
+
+    lost = 0;
+    return was;
+}
+
 int t3d_json_set(cJSON *o, const char *key, cJSON *value)
 {
     if (!value)

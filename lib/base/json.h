@@ -56,6 +56,11 @@ int t3d_json_set_str(cJSON *o, const char *key, const char *s);
 int t3d_json_set_num(cJSON *o, const char *key, double v);
 int t3d_json_set_bool(cJSON *o, const char *key, int v);
 
+/* From now on the text of an object is refused when memory was out while objects were made in this
+ * thread: a member that could not be added would be missing in silence. For a program, at its
+ * start. */
+void t3d_json_watch_memory(void);
+
 /* Numbers are printed with the fewest digits (at most 17) that read back equal, so files are
  * stable; all output of t3d goes through this and not cJSON_Print. Returns malloc'd text, NULL if
  * out of memory. canonical sorts keys bytewise (for hashing). Bytes that are not UTF-8 become

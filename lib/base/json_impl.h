@@ -21,4 +21,7 @@ size_t t3di_utf8_valid(const char *s, size_t n);
  * bytes behind the value. */
 cJSON *t3di_json_parse(const char *text, size_t n, size_t *at, const char **why);
 
+/* Was memory out since the last call? */
+int t3di_json_lost(void);
+
 #endif

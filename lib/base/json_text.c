@@ -200,7 +200,7 @@ char *t3d_json_text(const cJSON *o, int canonical)
 {
     struct text t = {.canonical = canonical};
 
-    if (put_value(&t, o) < 0 || put(&t, "", 1) < 0) {
+    if (t3di_json_lost() || put_value(&t, o) < 0 || put(&t, "", 1) < 0) {
         free(t.s);
         return NULL;
     }
@@ -211,7 +211,7 @@ int t3d_ndjson_write(FILE *f, const cJSON *record, struct t3d_err *err)
 {
     struct text t = {0};
 
-    if (put_value(&t, record) < 0 || put(&t, "\n", 1) < 0) {
+    if (t3di_json_lost() || put_value(&t, record) < 0 || put(&t, "\n", 1) < 0) {
         free(t.s);
         return t3d_err_nomem(err, "a record");
     }

@@ -292,6 +292,7 @@ int t3d_tool_main(const struct t3d_tool *tool, int argc, char **argv)
     int at, r, code;
 
     guard_descriptors();
+    t3d_json_watch_memory();
     t3di_catch_signals();
     t3di_display_name(tool, name, sizeof name);
     t3d_log_init(name, T3D_LOG_INFO);

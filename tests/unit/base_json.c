@@ -214,6 +214,22 @@ static void files_are_read(void **state)
     unlink(path);
 }
 
+static void nothing_is_lost_in_silence(void **state)
+{
+    cJSON *o = cJSON_CreateObject();
+    char *text;
+
+    (void)state;
+    t3d_json_watch_memory();
+    assert_int_equal(t3d_json_set_str(o, "a", "b"), 0);
+    assert_null(cJSON_malloc(SIZE_MAX / 2)); /* as for a member that is too large */
+    assert_null(t3d_json_text(o, 0));
+    text = t3d_json_text(o, 0); /* said once */
+    assert_string_equal(text, "{\"a\":\"b\"}");
+    free(text);
+    cJSON_Delete(o);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -224,6 +240,7 @@ int main(void)
         cmocka_unit_test(utf8_is_told_from_others),
         cmocka_unit_test(bad_text_is_refused),
         cmocka_unit_test(members_are_set_and_read),
+        cmocka_unit_test(nothing_is_lost_in_silence),
         cmocka_unit_test(files_are_read),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
