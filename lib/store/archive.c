@@ -310,7 +310,8 @@ static int drop_collisions(struct listing *l, struct t3d_err *err)
     struct t3d_archive_member *m = a->member;
     size_t kept = 0;
 
-    qsort(m, a->n, sizeof *m, by_folded);
+    if (a->n)
+        qsort(m, a->n, sizeof *m, by_folded);
     for (size_t i = 0, end; i < a->n; i = end) {
         for (end = i + 1; end < a->n && strcasecmp(m[i].name, m[end].name) == 0; end++)
             ;
@@ -331,7 +332,8 @@ static int drop_collisions(struct listing *l, struct t3d_err *err)
             m[kept++] = m[i];
     }
     a->n = kept;
-    qsort(m, a->n, sizeof *m, by_name);
+    if (a->n)
+        qsort(m, a->n, sizeof *m, by_name);
     return T3D_OK;
 }
 

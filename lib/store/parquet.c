@@ -353,10 +353,11 @@ uint64_t t3d_parquet_rows(const struct t3d_parquet *p)
 int t3d_parquet_next(struct t3d_parquet *p, struct t3d_parquet_value *cell, struct t3d_err *err)
 {
     while (p->row == 0) {
-        const struct group *g = &p->group[p->at];
+        const struct group *g;
 
         if (p->at == p->n_groups)
             return T3D_END;
+        g = &p->group[p->at];
         p->row = g->rows;
         p->at++;
         for (size_t i = 0; i < p->n; i++)

@@ -22,7 +22,7 @@ static void name(const uint8_t *data, size_t size)
         return;
     /* A plain name is its own plain name, and leads nowhere. */
     if (t3d_archive_name(again, sizeof again, out, NULL) < 0 || strcmp(out, again) != 0 ||
-        out[0] == '/' || strstr(out, "../") || strchr(out, '\\'))
+        out[0] == '/' || strncmp(out, "../", 3) == 0 || strstr(out, "/../") || strchr(out, '\\'))
         __builtin_trap();
 }
 
