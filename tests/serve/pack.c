@@ -133,8 +133,9 @@ static void zip_head(const struct member *m, int central, size_t packed, int met
     }
 }
 
-static void zip_member(struct member *m, unsigned char **packed)
+static void zip_member(struct member *m)
 {
+    unsigned char *packed;
     int method = 0;
 
     m->at = written;
@@ -144,18 +145,20 @@ static void zip_member(struct member *m, unsigned char **packed)
     }
     m->crc = libdeflate_crc32(0, m->data, m->n);
     m->packed = m->n;
-    *packed = m->data;
+    packed = m->data;
     if (is(m, "deflate")) {
         struct libdeflate_compressor *c = libdeflate_alloc_compressor(6);
         size_t room = libdeflate_deflate_compress_bound(c, m->n);
 
-        *packed = malloc(room);
-        m->packed = libdeflate_deflate_compress(c, m->data, m->n, *packed, room);
+        packed = malloc(room);
+        m->packed = libdeflate_deflate_compress(c, m->data, m->n, packed, room);
         method = 8;
         libdeflate_free_compressor(c);
     }
     zip_head(m, 0, m->packed, method);
-    put(*packed, m->packed);
+    put(packed, m->packed);
+    if (packed != m->data)
+        free(packed);
 }
 
 static void zip(struct member *m, size_t n)
@@ -163,9 +166,7 @@ static void zip(struct member *m, size_t n)
     size_t at, wide = 0, size;
 
     for (size_t i = 0; i < n; i++) {
-        unsigned char *packed;
-
-        zip_member(&m[i], &packed);
+        zip_member(&m[i]);
         wide |= is(&m[i], "zip64");
     }
     at = written;
