@@ -17,8 +17,8 @@ done
 PATH=$PWD/build/sanitize:$PATH
 ASAN_OPTIONS=detect_leaks=0
 export PATH ASAN_OPTIONS
-for t in tests/tool/*.t tests/pipe/*.t; do
-	expect_status 0 "$t" env T3D_BUILD="$PWD/build/sanitize" scripts/run-test "$t"
+for t in tests/tool/*.t tests/pipe/*.t tests/long/reconstruct.t; do
+	expect_status 0 "$t" env T3D_FEW=1 T3D_BUILD="$PWD/build/sanitize" scripts/run-test "$t"
 done
 rm -rf "$build" "$build.leaks"
 rm -f out err # of expect_status, here in the source tree
