@@ -3,7 +3,6 @@
 
 #include "base/arena.h"
 #include "base/file.h"
-#include "base/clock.h"
 #include "base/json.h"
 #include "base/rng.h"
 #include "model/training_text.h"
@@ -22,7 +21,6 @@ struct training {
     struct t3d_arena arena; /* of one caption */
     float pixel[3][256];    /* normalised */
     int tokens, batch;
-    int64_t next;    /* micro-batch that the training loader gives next */
     double stall_s;  /* waited for the loader since the last line */
     uint32_t *group; /* (batch) of the batch in the graph */
 };
@@ -124,14 +122,8 @@ static int fill(void *ctx, int64_t micro, struct t3d_err *err)
 {
     struct training *t = ctx;
     const struct t3d_batch *b;
-    double begin = t3d_clock_s();
-    int r;
+    int r = t3d_loader_at(t->train, micro, &b, &t->stall_s, err);
 
-    if (micro != t->next)
-        t3d_loader_seek(t->train, micro);
-    t->next = micro + 1;
-    r = t3d_loader_next(t->train, &b, err);
-    t->stall_s += t3d_clock_s() - begin;
     return r == T3D_OK ? put_batch(t, t->train, b, 1, err) : r;
 }
 
@@ -303,7 +295,7 @@ static int train(struct training *t, struct t3d_clip_train_result *result, struc
 int t3d_clip_train(const struct t3d_clip_train_config *c, struct t3d_clip_train_result *result,
                    struct t3d_err *err)
 {
-    struct training t = {.c = c, .size = c->size, .batch = c->data.batch, .next = -1};
+    struct training t = {.c = c, .size = c->size, .batch = c->data.batch};
     int r = open_data(&t, err);
 
     memset(result, 0, sizeof *result);

@@ -7,7 +7,6 @@
 #include <unistd.h>
 
 #include "base/arena.h"
-#include "base/clock.h"
 #include "base/file.h"
 #include "base/hash.h"
 #include "base/json.h"
@@ -51,7 +50,6 @@ struct training {
     t3d_real (*camera)[T3D_SPLAT_CAMERA]; /* (views of the set) */
     int32_t *pixel;                       /* (gaussians) place in the loader's pixels */
     int batch;
-    int64_t next; /* micro-batch that the loader gives next */
     double stall_s;
     char reconstructor_hash[T3D_SHA256_HEX];
 };
@@ -154,14 +152,8 @@ static int fill(void *ctx, int64_t micro, struct t3d_err *err)
 {
     struct training *t = ctx;
     const struct t3d_batch *b;
-    double begin = t3d_clock_s();
-    int r;
+    int r = t3d_loader_at(t->train, micro, &b, &t->stall_s, err);
 
-    if (micro != t->next)
-        t3d_loader_seek(t->train, micro);
-    t->next = micro + 1;
-    r = t3d_loader_next(t->train, &b, err);
-    t->stall_s += t3d_clock_s() - begin;
     return r == T3D_OK ? put_batch(t, b, DROPPED, err) : r;
 }
 
@@ -449,21 +441,11 @@ static int train(struct training *t, const char *settings, int64_t steps,
                                                .keep = save,
                                                .describe = describe,
                                                .summarise = summarise};
-    struct t3d_trainer_config c = t->c->trainer;
-    double before = result->trainer.seconds;
-    int r;
+    const struct t3d_trainer_stage stage = {settings, steps, t->batch,
+                                            t->size.side != t->c->size.side};
 
-    c.settings = settings;
-    c.samples = (double)t->batch * c.accumulate;
-    c.stage = "train";
-    c.steps = steps;
-    c.keep_best &= t->size.side == t->c->size.side; /* of one resolution */
-    r = t3d_trainer_run(&c, &ops, t, t->g, t->step.loss, &result->trainer, err);
-    result->trainer.seconds += before;
-    if (r < 0 || result->trainer.stop || steps < t->c->trainer.steps)
-        return r;
-    /* a run that is beyond its coarse stage keeps the model that it has */
-    return t->size.side < t->c->size.side && result->trainer.step > steps ? r : save(t, c.dir, err);
+    return t3d_trainer_run_stage(&t->c->trainer, &stage, &ops, t, t->g, t->step.loss,
+                                 &result->trainer, err);
 }
 
 static void fini(struct training *t)
@@ -483,7 +465,7 @@ static int run_stage(const struct t3d_generator_train_config *c, int side, int64
                      const char *settings, struct t3d_generator_train_result *result,
                      struct t3d_err *err)
 {
-    struct training t = {.c = c, .size = c->size, .batch = c->data.batch, .next = -1};
+    struct training t = {.c = c, .size = c->size, .batch = c->data.batch};
     char *own = NULL;
     int r;
 

@@ -3,6 +3,7 @@
 
 #include <pthread.h>
 
+#include "base/clock.h"
 #include "base/rng.h"
 #include "image/image.h"
 #include "image/resize.h"
@@ -351,6 +352,19 @@ int t3d_loader_next(struct t3d_loader *l, const struct t3d_batch **b, struct t3d
     *b = &l->filling[i].b;
     pthread_mutex_unlock(&l->lock);
     return r < 0 ? t3d_err_prefix(err, "no readable sample after %d attempts", ATTEMPTS) : r;
+}
+
+int t3d_loader_at(struct t3d_loader *l, int64_t step, const struct t3d_batch **b, double *waited_s,
+                  struct t3d_err *err)
+{
+    double begin = t3d_clock_s();
+    int r;
+
+    if (step != l->want) /* which no other thread changes */
+        t3d_loader_seek(l, step);
+    r = t3d_loader_next(l, b, err);
+    *waited_s += t3d_clock_s() - begin;
+    return r;
 }
 
 /* --- open and close -------------------------------------------------------------------------- */

@@ -78,6 +78,9 @@ void t3d_loader_seek(struct t3d_loader *l, int64_t step);
  * cannot. */
 int t3d_loader_next(struct t3d_loader *l, const struct t3d_batch **b,
                     struct t3d_err *err) T3D_MUST_CHECK;
+/* The batch of this step, whatever came before; *waited_s grows by the time until it was there. */
+int t3d_loader_at(struct t3d_loader *l, int64_t step, const struct t3d_batch **b, double *waited_s,
+                  struct t3d_err *err) T3D_MUST_CHECK;
 
 size_t t3d_loader_samples(const struct t3d_loader *l);
 size_t t3d_loader_groups(const struct t3d_loader *l);

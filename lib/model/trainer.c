@@ -374,3 +374,24 @@ int t3d_trainer_run(const struct t3d_trainer_config *c, const struct t3d_trainer
     t3d_arena_free(&t.arena);
     return r;
 }
+
+int t3d_trainer_run_stage(const struct t3d_trainer_config *c, const struct t3d_trainer_stage *stage,
+                          const struct t3d_trainer_ops *ops, void *ctx, struct t3d_graph *g,
+                          struct t3d_ref loss, struct t3d_trainer_result *result,
+                          struct t3d_err *err)
+{
+    struct t3d_trainer_config of_stage = *c;
+    double before = result->seconds;
+    int r;
+
+    of_stage.settings = stage->settings;
+    of_stage.samples = stage->samples * c->accumulate;
+    of_stage.stage = "train";
+    of_stage.steps = stage->steps;
+    of_stage.keep_best &= !stage->coarse;
+    r = t3d_trainer_run(&of_stage, ops, ctx, g, loss, result, err);
+    result->seconds += before;
+    if (r < 0 || result->stop || stage->steps < c->steps)
+        return r;
+    return stage->coarse && result->step > stage->steps ? r : ops->keep(ctx, c->dir, err);
+}

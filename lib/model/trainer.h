@@ -70,4 +70,19 @@ int t3d_trainer_run(const struct t3d_trainer_config *c, const struct t3d_trainer
                     void *ctx, struct t3d_graph *g, struct t3d_ref loss,
                     struct t3d_trainer_result *result, struct t3d_err *err) T3D_MUST_CHECK;
 
+/* One of the stages that a run in several resolutions is made of: as t3d_trainer_run, up to
+ * stage->steps. At the end of the run's steps the model goes to c->dir by ops->keep. seconds of the
+ * result are added to. */
+struct t3d_trainer_stage {
+    const char *settings;
+    int64_t steps;
+    double samples; /* a micro-batch */
+    int coarse;     /* below the run's resolution: of it there is no best model, and a run that is
+                       beyond it keeps the model that it has */
+};
+int t3d_trainer_run_stage(const struct t3d_trainer_config *c, const struct t3d_trainer_stage *stage,
+                          const struct t3d_trainer_ops *ops, void *ctx, struct t3d_graph *g,
+                          struct t3d_ref loss, struct t3d_trainer_result *result,
+                          struct t3d_err *err) T3D_MUST_CHECK;
+
 #endif
