@@ -15,13 +15,15 @@ enum { MAX_STEPS = 1000, CAPTION_BATCH = 16 };
 struct captions_conf {
     struct t3d_common common;
     const char *checkpoint, *world;
-    struct t3d_list steps, guidance, splits;
+    struct t3d_list text_encoder, steps, guidance, splits;
     uint64_t count;
 };
 
 static const struct t3d_opt captions_opts[] = {
     {0, "checkpoint", T3D_OPT_STRING, offsetof(struct captions_conf, checkpoint), "NAME-or-DIR",
      "generator-nano", NULL, "a generator: a model's name, or the folder of a run"},
+    {0, "text-encoder", T3D_OPT_WORDS, offsetof(struct captions_conf, text_encoder), "LIST", NULL,
+     NULL, "where the networks are that it takes its text from; else by their names"},
     {0, "count", T3D_OPT_U64, offsetof(struct captions_conf, count), "N", "512", NULL,
      "objects of each split"},
     {0, "num-diffusion-steps", T3D_OPT_WORDS, offsetof(struct captions_conf, steps), "LIST", "4",
@@ -145,6 +147,8 @@ static int settings_of(const struct captions_conf *c, struct t3d_sampler_options
             return r;
         o[i].steps = (int)steps;
         o[i].threads = (int)c->common.threads;
+        o[i].encoders = (struct t3d_text_encoders){c->common.workspace, c->text_encoder.item,
+                                                   c->text_encoder.n};
         o[i].batch = (int)T3D_MIN(c->count, (uint64_t)CAPTION_BATCH);
     }
     return T3D_OK;

@@ -23,6 +23,8 @@ static const struct t3d_opt opts[] = {
      "the benchmark as its code runs or as its paper describes it"},
     {0, "checkpoint", T3D_OPT_STRING, offsetof(struct t3bench_conf, checkpoint), "NAME-or-DIR",
      "generator-nano", NULL, "a generator: a model's name, or the folder of a run"},
+    {0, "text-encoder", T3D_OPT_WORDS, offsetof(struct t3bench_conf, text_encoder), "LIST", NULL,
+     NULL, "where the networks are that it takes its text from; else by their names"},
     {0, "num-diffusion-steps", T3D_OPT_U64, offsetof(struct t3bench_conf, steps), "N", "4", NULL,
      "steps from noise to object"},
     {0, "guidance", T3D_OPT_DOUBLE, offsetof(struct t3bench_conf, guidance), "X", "2", NULL,
@@ -89,10 +91,12 @@ static int open_models(struct t3bench *b, struct t3d_err *err)
 {
     const struct t3bench_conf *c = b->conf;
     int threads = (int)c->common.threads;
-    struct t3d_sampler_options s = {.threads = threads,
-                                    .batch = (int)T3D_MIN((size_t)c->batch, b->prompts.n),
-                                    .steps = (int)c->steps,
-                                    .guidance = c->guidance};
+    struct t3d_sampler_options s = {
+        .threads = threads,
+        .batch = (int)T3D_MIN((size_t)c->batch, b->prompts.n),
+        .steps = (int)c->steps,
+        .guidance = c->guidance,
+        .encoders = {c->common.workspace, c->text_encoder.item, c->text_encoder.n}};
     const struct t3d_encoder_options e = {.threads = threads};
     const struct t3d_encoder_info *info;
     char *dir;

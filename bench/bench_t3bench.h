@@ -17,7 +17,7 @@ struct t3d_progress;
 
 struct t3bench_conf {
     struct t3d_common common;
-    struct t3d_list prompts;
+    struct t3d_list prompts, text_encoder;
     const char *as, *checkpoint, *scorer, *judge, *captioner, *output, *cache, *pictures;
     uint64_t count, steps, batch, resolution, viewpoints, attempts;
     double guidance, min_opacity, timeout, answer_seconds;

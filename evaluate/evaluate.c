@@ -20,6 +20,9 @@ static const struct t3d_opt opts[] = {
     {0, "checkpoint", T3D_OPT_STRING, offsetof(struct evaluate_conf, checkpoint), "NAME-or-DIR",
      NULL, NULL,
      "a generator, in place of --pred and --ref: a model's name, or the folder of a run"},
+    {0, "text-encoder", T3D_OPT_WORDS, offsetof(struct evaluate_conf, text_encoder), "LIST", NULL,
+     NULL,
+     "of the checkpoint: where the networks are that it takes its text from; else by their names"},
     {0, "split", T3D_OPT_STRING, offsetof(struct evaluate_conf, split), "NAME", "test",
      "train val test all", "the workspace's objects that a checkpoint is measured on"},
     {0, "count", T3D_OPT_U64, offsetof(struct evaluate_conf, count), "N", NULL, NULL,
@@ -68,8 +71,9 @@ static char *command_line;
 /* What is compared: files, or a checkpoint with a split. */
 static int check_inputs(const struct evaluate_conf *c, struct t3d_err *err)
 {
-    static const char *const of_checkpoint[] = {"split",    "count",  "num-diffusion-steps",
-                                                "guidance", "device", "price-per-hour"};
+    static const char *const of_checkpoint[] = {"split",       "count",  "num-diffusion-steps",
+                                                "guidance",    "device", "price-per-hour",
+                                                "text-encoder"};
 
     if (!c->checkpoint && (!c->pred || !c->ref))
         return t3d_err_set(err, T3D_USAGE, "usage",

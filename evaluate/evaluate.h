@@ -24,7 +24,7 @@ struct evaluate_conf {
     const char *pred, *ref, *normalize, *output, *benchmark;
     const char *captions, *pool, *clip, *lpips;
     const char *checkpoint, *split, *device;
-    struct t3d_list metrics, compare;
+    struct t3d_list metrics, compare, text_encoder;
     int emd_floor;
     uint64_t points, emd_points, resolution, count, steps;
     double guidance, price;

@@ -162,6 +162,8 @@ int evaluate_make(struct evaluate_run *x, struct t3d_err *err)
     const struct evaluate_maker_options o = {.workspace = c->common.workspace,
                                              .checkpoint = c->checkpoint,
                                              .device = c->device,
+                                             .encoder = c->text_encoder.item,
+                                             .n_encoders = c->text_encoder.n,
                                              .threads = (int)c->common.threads,
                                              .steps = (int)c->steps,
                                              .guidance = c->guidance,

@@ -205,8 +205,11 @@ static double size_of(const char *dir, struct t3d_arena *a)
 int evaluate_maker_open(struct evaluate_maker **out, const struct evaluate_maker_options *o,
                         struct t3d_err *err)
 {
-    struct t3d_sampler_options sampler = {
-        .threads = o->threads, .batch = 1, .steps = o->steps, .guidance = o->guidance};
+    struct t3d_sampler_options sampler = {.threads = o->threads,
+                                          .batch = 1,
+                                          .steps = o->steps,
+                                          .guidance = o->guidance,
+                                          .encoders = {o->workspace, o->encoder, o->n_encoders}};
     struct evaluate_maker *m = *out = calloc(1, sizeof *m);
     char *dir;
     int r =
@@ -222,7 +225,7 @@ int evaluate_maker_open(struct evaluate_maker **out, const struct evaluate_maker
         return r;
     }
     m->o = *o;
-    m->bytes = size_of(dir, &m->arena);
+    m->bytes = size_of(dir, &m->arena) + t3d_sampler_text_bytes(m->sampler);
     t3d_arena_reset(&m->arena);
     return T3D_OK;
 }

@@ -3,6 +3,7 @@
 #ifndef T3D_EVALUATE_EVALUATE_MAKER_H
 #define T3D_EVALUATE_EVALUATE_MAKER_H
 
+#include <stddef.h>
 #include <stdint.h>
 
 #include "base/err.h"
@@ -11,6 +12,8 @@ enum { EVALUATE_FPS_SIDE = 512 };
 
 struct evaluate_maker_options {
     const char *workspace, *checkpoint, *device;
+    const char *const *encoder; /* (n_encoders) as in struct t3d_text_encoders */
+    size_t n_encoders;
     int threads, steps;
     double guidance;
     uint64_t seed;

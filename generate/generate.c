@@ -28,6 +28,7 @@ enum { SHEET_VIEWS = 8, NAME = 64, N_ORIGIN = 7 };
 struct conf {
     struct t3d_common common;
     const char *prompts, *checkpoint, *output, *format, *view_set, *device;
+    struct t3d_list text_encoder;
     uint64_t num_samples, steps, resolution, batch;
     double guidance, min_opacity;
 };
@@ -37,6 +38,9 @@ static const struct t3d_opt opts[] = {
      "prompts, one a line; or NDJSON with prompt and, if wanted, uid and seed"},
     {0, "checkpoint", T3D_OPT_STRING, offsetof(struct conf, checkpoint), "NAME-or-DIR",
      "generator-nano", NULL, "a model by name, or the folder of a run"},
+    {0, "text-encoder", T3D_OPT_WORDS, offsetof(struct conf, text_encoder), "LIST", NULL, NULL,
+     "where the networks are that the model takes its text from; else by the names that it was "
+     "trained with. Others are refused"},
     {'o', "output", T3D_OPT_STRING, offsetof(struct conf, output), "FILE-or-DIR", NULL, NULL,
      "one object: a file, whose ending says what; several: a folder"},
     {0, "format", T3D_OPT_STRING, offsetof(struct conf, format), "NAME", NULL,
@@ -390,10 +394,12 @@ static int open_all(struct generate *g, struct t3d_err *err)
 {
     const struct conf *c = g->conf;
     const char *set = c->view_set ? c->view_set : g->format == PNG ? "ring:8:20" : "ring16+4";
-    struct t3d_sampler_options o = {.threads = (int)c->common.threads,
-                                    .batch = (int)(g->n < c->batch ? g->n : c->batch),
-                                    .steps = (int)c->steps,
-                                    .guidance = c->guidance};
+    struct t3d_sampler_options o = {
+        .threads = (int)c->common.threads,
+        .batch = (int)(g->n < c->batch ? g->n : c->batch),
+        .steps = (int)c->steps,
+        .guidance = c->guidance,
+        .encoders = {c->common.workspace, c->text_encoder.item, c->text_encoder.n}};
     char *dir;
     struct stat st;
     int r = t3d_device_parse(&o.device, c->device, err);

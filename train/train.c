@@ -31,6 +31,13 @@ static const struct t3d_opt opts[] = {
      "begin with the weights of another model, those of the same name and shape; pretrained.json "
      "in "
      "the run's folder says which"},
+    {0, "text-encoder", T3D_OPT_STRING, offsetof(struct train_conf, text_encoder), "LIST", NULL,
+     NULL,
+     "of turbo3d, where its text comes from; learned (default): words learned from the captions; "
+     "one or two names or folders of CLIP and T5 networks, joined by a comma: their token "
+     "features, which `t3d embed --model NAME --tokens` has made before"},
+    {0, "text-tokens", T3D_OPT_U64, offsetof(struct train_conf, text_tokens), "N", NULL, NULL,
+     "longest text in tokens, of each text encoder; else 16 for nano, 77 for the others"},
     {0, "run", T3D_OPT_STRING, offsetof(struct train_conf, run), "NAME", NULL, NULL,
      "folder below runs/; else <model>-<size>"},
     {0, "steps", T3D_OPT_U64, offsetof(struct train_conf, steps), "N", NULL, NULL,
@@ -95,6 +102,8 @@ static int run_in(struct train_conf *c, const char *dir, struct t3d_arena *a, st
         r = train_check(c, err);
     if (r == T3D_OK && stored)
         r = train_need_pretrained(c, dir, err);
+    if (r == T3D_OK)
+        r = train_find_text(c, err);
     if (r == T3D_OK && !stored) {
         stored = train_settings_json(c);
         r = t3d_run_dir_write(stored, dir, err);
@@ -121,6 +130,10 @@ static int run(void *conf, struct t3d_err *err)
         r = t3d_device_parse(&c->on, c->device, err);
     if (r == T3D_OK && c->pretrained)
         r = train_find_pretrained(c, &a, err);
+    if (r == T3D_OK)
+        r = train_name_text(c, &a, err);
+    if (r == T3D_OK && (c->plan || c->common.dry_run))
+        r = train_find_text(c, err);
     if (r < 0) {
         t3d_arena_free(&a);
         return r;

@@ -10,12 +10,15 @@
 struct train_conf {
     struct t3d_common common;
     const char *model, *size, *head, *reconstructor, *pretrained, *pretrained_hash, *run, *view_set,
-        *light, *weights, *device;
+        *light, *weights, *device, *text_encoder;
     struct t3d_device on;
     uint64_t steps, schedule_steps, batch, warmup, accumulate, checkpoint_every, validate_every,
         keep_last, neighbours;
     double learning_rate, max_grad_norm, weight_decay, ema_decay, backgrounds;
-    uint64_t coarse_steps, fine_steps; /* 0 = one stage */
+    uint64_t coarse_steps, fine_steps;                            /* 0 = one stage */
+    uint64_t text_tokens;                                         /* 0 = by size */
+    struct t3d_generator_encoder encoder[T3D_GENERATOR_ENCODERS]; /* of text_encoder */
+    int n_encoders;
     int plan, multi_stage, keep_best;
 };
 
@@ -34,6 +37,11 @@ int train_is_of_views(const struct train_conf *c); /* reconstructor or nerf_mae 
 int train_is_generator(const struct train_conf *c);
 struct t3d_generator_config train_reconstructor_of(const struct train_conf *c);
 struct t3d_generator_config train_generator_of(const struct train_conf *c);
+
+/* --text-encoder as settings have it: names, joined by commas. */
+int train_name_text(struct train_conf *c, struct t3d_arena *a, struct t3d_err *err);
+/* What the workspace has of these networks; T3D_USAGE names the command that makes it. */
+int train_find_text(struct train_conf *c, struct t3d_err *err);
 
 /* --- the plan: nothing is trained --------------------------------------------------------------
  */

@@ -212,6 +212,10 @@ int train_generator(const struct train_conf *c, const char *dir, const cJSON *st
     if (r < 0)
         return r;
     report_pretrained(c, &t.pretrained);
+    if (t.cut)
+        t3d_warn("%llu captions are longer than %d tokens and were cut: --text-tokens takes longer "
+                 "ones",
+                 (unsigned long long)t.cut, k.size.text_tokens);
     report(&(struct done){&t.trainer, t.samples, t.groups, t.unreadable, &t.why, t.params}, dir,
            k.trainer.steps);
     return t.trainer.stop;

@@ -66,9 +66,13 @@ static void print_size(const struct train_conf *c)
         return;
     }
     g = train_generator_of(c);
-    printf("%s-%s: %lld parameters with a vocabulary of %d, batch of %llu, %d views of %d pixels, ",
-           c->model, c->size, (long long)t3d_generator_params(&g), g.vocab,
-           (unsigned long long)c->batch, T3D_GENERATOR_VIEWS, g.side);
+    printf("%s-%s: %lld parameters with ", c->model, c->size, (long long)t3d_generator_params(&g));
+    if (g.n_encoders)
+        printf("features of %s", c->text_encoder);
+    else
+        printf("a vocabulary of %d", g.vocab);
+    printf(", batch of %llu, %d views of %d pixels, ", (unsigned long long)c->batch,
+           T3D_GENERATOR_VIEWS, g.side);
     if (g.head == T3D_HEAD_IMAGE)
         printf("head image: a reconstructor makes the object of them\n");
     else

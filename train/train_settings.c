@@ -36,6 +36,8 @@ static const struct {
     {"coarse-steps", offsetof(struct train_conf, coarse_steps), T3D_OPT_U64},
     {"fine-steps", offsetof(struct train_conf, fine_steps), T3D_OPT_U64},
     {"pretrained", offsetof(struct train_conf, pretrained_hash), T3D_OPT_STRING},
+    {"text-encoder", offsetof(struct train_conf, text_encoder), T3D_OPT_STRING},
+    {"text-tokens", offsetof(struct train_conf, text_tokens), T3D_OPT_U64},
     {"view-set", offsetof(struct train_conf, view_set), T3D_OPT_STRING},
     {"light", offsetof(struct train_conf, light), T3D_OPT_STRING}};
 
@@ -133,10 +135,14 @@ struct t3d_generator_config train_generator_of(const struct train_conf *c)
 {
     struct t3d_generator_config g = *t3d_generator_size(c->size);
 
-    g.vocab = VOCABULARY;
+    g.vocab = c->n_encoders ? 0 : VOCABULARY;
+    g.n_encoders = c->n_encoders;
+    memcpy(g.encoder, c->encoder, sizeof g.encoder);
     g.side = side_of(c, g.side);
     if (c->head)
         g.head = (enum t3d_generator_head)t3d_generator_head(c->head);
+    if (c->text_tokens)
+        g.text_tokens = (int)c->text_tokens;
     return g;
 }
 
@@ -157,6 +163,8 @@ void train_presets(struct train_conf *c)
         c->schedule_steps = c->coarse_steps + c->fine_steps;
     if (!t3d_opt_given(&c->common, "head") && train_is_generator(c))
         c->head = t3d_generator_head_name[t3d_generator_size(c->size)->head];
+    if (!t3d_opt_given(&c->common, "text-encoder") && train_is_generator(c))
+        c->text_encoder = "learned";
     if (!t3d_opt_given(&c->common, "weight-decay"))
         c->weight_decay = train_is_clip(c) ? 0.1 : train_is_of_views(c) ? 0.05 : 0;
 }
@@ -183,6 +191,11 @@ int train_check(const struct train_conf *c, struct t3d_err *err)
                            c->model, c->view_set, c->backgrounds);
     if (!train_is_generator(c) && c->head)
         return t3d_err_set(err, T3D_USAGE, "usage", "--head %s is for --model turbo3d", c->head);
+    if (!train_is_generator(c) && (c->text_encoder || c->text_tokens))
+        return t3d_err_set(err, T3D_USAGE, "usage",
+                           "--text-encoder and --text-tokens are for --model turbo3d");
+    if (c->text_tokens && (c->text_tokens < 2 || c->text_tokens > 512))
+        return t3d_err_set(err, T3D_USAGE, "usage", "--text-tokens is within 2 and 512");
     if (c->reconstructor && (!c->head || strcmp(c->head, "image") != 0))
         return t3d_err_set(err, T3D_USAGE, "usage",
                            "--reconstructor is for --model turbo3d --head image: the head gauss "

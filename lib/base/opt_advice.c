@@ -32,8 +32,7 @@ static const struct {
     {" use-lora lora-rank ", "there are no adapters: train anew, 't3d train --run NAME'"},
     {" teacher student dual-teacher multiview-teacher singleview-teacher target-latency ",
      "there is no distillation: fewer steps are 't3d generate --num-diffusion-steps N'"},
-    {" text-encoder ", "the text encoder is learned with the model; frozen ones are those of "
-                       "'t3d embed --model'"},
+    {" text-encoder ", "'t3d train --text-encoder' says where a generator's text comes from"},
     {" clip-loss-weight multiview-clip-loss loss-type ",
      "that is score distillation; here the objective is rectified flow on pictures"},
     {" densify-grad-threshold densify-until-iter test-iterations ",

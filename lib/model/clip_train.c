@@ -277,7 +277,8 @@ static int train(struct training *t, struct t3d_clip_train_result *result, struc
                                                .describe = describe,
                                                .summarise = summarise};
     struct t3d_trainer_config c = t->c->trainer;
-    char *text = t3d_training_settings(t->c->settings, t->train, t->tokenizer);
+    char *text =
+        t3d_training_settings(t->c->settings, t->train, t3d_clip_tokenizer_hash(t->tokenizer));
     int r;
 
     if (!text)

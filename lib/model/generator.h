@@ -10,13 +10,20 @@
  * Blocks are pre-norm with RMS norm, queries and keys normed by head, adaptive gains shared by all
  * blocks (a table tells them apart: Chen et al., "PixArt-alpha", 2023, section 2.3) and no biases.
  * Rays enter as Pluecker coordinates and Gaussians lie on the rays of their pixels, with the
- * activations of GS-LRM (Zhang et al., 2024, section 3.3). */
+ * activations of GS-LRM (Zhang et al., 2024, section 3.3).
+ *
+ * Text is in-context: its tokens stand before those of the views. They are rows of a table that is
+ * learned with the model (n_encoders 0), or token features of one or two frozen networks
+ * (net/encoder.h), each with a matrix to the width, a vector that says whose they are and positions
+ * of its own; then one learned token, first in the sequence, stands for no text. Which of them are
+ * there is said by a mask over keys, so a short text costs no other numbers than a long one. */
 #ifndef T3D_MODEL_GENERATOR_H
 #define T3D_MODEL_GENERATOR_H
 
 #include <cjson/cJSON.h>
 #include <stdint.h>
 
+#include "base/hash.h"
 #include "geom/camera.h"
 #include "num/graph.h"
 #include "store/tensor.h"
@@ -25,18 +32,29 @@ enum {
     T3D_GENERATOR_VIEWS = 4, /* of the input: azimuths 0, 90, 180, 270 of ring16+4 */
     T3D_GAUSSIAN_RAW = 12,   /* numbers of the head a Gaussian: rgb, scale, quaternion, opacity,
                                 depth */
-    T3D_GENERATOR_NULL = 1   /* one more row in the table of tokens: no text */
+    T3D_GENERATOR_NULL = 1,  /* one more row in the table of tokens: no text */
+    T3D_GENERATOR_ENCODERS = 2
 };
 
 enum t3d_generator_head { T3D_HEAD_GAUSS, T3D_HEAD_IMAGE };
+
+/* A frozen network whose token features are the text: which one, exactly. */
+struct t3d_generator_encoder {
+    char name[129], family[16], layout[32];                  /* net/encoder.h */
+    char weights[T3D_SHA256_HEX], tokenizer[T3D_SHA256_HEX]; /* hashes in hex */
+    int width;                                               /* of a token's features */
+    int tokens;                                              /* longest text */
+};
 
 struct t3d_generator_config {
     const char *size; /* its name */
     int width, layers, heads;
     int side, patch; /* of a view, pixels */
-    int text_tokens; /* longest text */
-    int vocab;       /* tokens; T3D_GENERATOR_NULL more rows are made */
+    int text_tokens; /* longest text (of each encoder) */
+    int vocab;       /* tokens; T3D_GENERATOR_NULL more rows are made; 0 with encoders */
     enum t3d_generator_head head;
+    int n_encoders; /* 0 = the text's tokens are learned with the model */
+    struct t3d_generator_encoder encoder[T3D_GENERATOR_ENCODERS];
 };
 
 /* "nano", "small", "base" or "large", or NULL. vocab is filled in by the caller. */
@@ -46,6 +64,7 @@ extern const char t3d_generator_sizes[]; /* their names, space-separated */
 extern const char *const t3d_generator_head_name[2];
 int t3d_generator_head(const char *name);
 int64_t t3d_generator_params(const struct t3d_generator_config *c);
+int t3d_generator_text(const struct t3d_generator_config *c);      /* tokens before the views */
 int t3d_generator_tokens(const struct t3d_generator_config *c);    /* of the views */
 int t3d_generator_gaussians(const struct t3d_generator_config *c); /* one a pixel */
 
@@ -53,10 +72,13 @@ int t3d_generator_gaussians(const struct t3d_generator_config *c); /* one a pixe
 extern const int t3d_generator_view[T3D_GENERATOR_VIEWS];
 
 struct t3d_generator {
-    struct t3d_ref noisy;  /* (B, tokens, 3 patch^2): z in [-1, 1], a patch as (patch, patch, 3) */
-    struct t3d_ref time;   /* (B) */
-    struct t3d_ref ids;    /* (B, text_tokens) integers; vocab = the null token */
-    struct t3d_ref seen;   /* (B, text_tokens + tokens) integers: 0 = padding of the text */
+    struct t3d_ref noisy; /* (B, tokens, 3 patch^2): z in [-1, 1], a patch as (patch, patch, 3) */
+    struct t3d_ref time;  /* (B) */
+    struct t3d_ref ids;   /* (B, text_tokens) integers; vocab = the null token. With encoders
+                             (B, 1), always 0 */
+    struct t3d_ref seen;  /* (B, text + tokens) integers: 0 = padding of the text; with encoders
+                             the first of them is the null token */
+    struct t3d_ref features[T3D_GENERATOR_ENCODERS]; /* (B, tokens, width), else T3D_NONE */
     struct t3d_ref ray;    /* (1, gaussians, 6): o x d, d; the order of noisy's pixels */
     struct t3d_ref origin; /* (1, gaussians, 3) */
     /* what it makes (B, gaussians, .), kept: as draw/splat.h takes them */
@@ -81,8 +103,12 @@ struct t3d_generator_pixel {
 };
 struct t3d_generator_pixel t3d_generator_pixel(const struct t3d_generator_config *c, int i);
 
-/* DIR/config.json, with the hashes of the tokenizer and, NULL = none, of the reconstructor. */
-cJSON *t3d_generator_json(const struct t3d_generator_config *c, const char *tokenizer_hash,
+/* Tells apart what tokens of the text mean: over the hashes of all encoders. */
+int t3d_generator_text_hash(const struct t3d_generator_config *c, char hash[T3D_SHA256_HEX],
+                            struct t3d_err *err) T3D_MUST_CHECK;
+/* DIR/config.json, with the hash of what the text's tokens mean (the tokenizer's, or the above)
+ * and, NULL = none, of the reconstructor. */
+cJSON *t3d_generator_json(const struct t3d_generator_config *c, const char *text_hash,
                           const char *reconstructor_hash);
 /* T3D_SKIP "bad-config" names the field. size is borrowed from the table of sizes. */
 int t3d_generator_from_json(struct t3d_generator_config *c, const cJSON *json,

@@ -13,6 +13,7 @@
 #include "base/rng.h"
 #include "draw/splat.h"
 #include "geom/camera.h"
+#include "model/conditioning.h"
 #include "model/file.h"
 #include "model/picture_impl.h"
 #include "model/reconstruct.h"
@@ -43,10 +44,12 @@ struct training {
     const struct t3d_generator_train_config *c;
     struct t3d_generator_config size;
     struct t3d_loader *train, *val;
-    struct t3d_clip_tokenizer *tokenizer;
+    struct t3d_conditioning *text;
+    struct t3d_condition *condition; /* (batch) */
+    uint64_t cut;
     struct t3d_graph *g;
     struct t3d_generator_step step;
-    struct t3d_arena arena;               /* of one caption; of the view set */
+    struct t3d_arena arena;               /* of the view set */
     t3d_real (*camera)[T3D_SPLAT_CAMERA]; /* (views of the set) */
     int32_t *pixel;                       /* (gaussians) place in the loader's pixels */
     int batch;
@@ -118,34 +121,30 @@ static void put_sample(struct training *t, const struct t3d_batch *b, int i)
     }
 }
 
-static int put_text(struct training *t, const struct t3d_batch *b, int i, double share,
-                    struct t3d_err *err)
+/* share: of the texts that are dropped. */
+static int put_texts(struct training *t, const struct t3d_batch *b, double share,
+                     struct t3d_err *err)
 {
-    uint64_t position = (uint64_t)b->step * (uint64_t)b->n + (uint64_t)i;
-    struct t3d_rng r = t3d_rng_for(t->c->data.seed, "text", position);
-    int n = t->size.text_tokens, dropped = t3d_rng_uniform(&r) < share;
-    int32_t *ids = (int32_t *)t3d_graph_data(t->g, t->step.m.ids) + i * n,
-            *seen = (int32_t *)t3d_graph_data(t->g, t->step.m.seen) +
-                    i * (n + t3d_generator_tokens(&t->size));
-    int s = t3d_vocabulary_put(t->tokenizer, dropped ? NULL : b->caption[i].text,
-                               b->caption[i].size, n, ids, seen, NULL, &t->arena, err);
+    for (int i = 0; i < b->n; i++) {
+        uint64_t position = (uint64_t)b->step * (uint64_t)b->n + (uint64_t)i;
+        struct t3d_rng r = t3d_rng_for(t->c->data.seed, "text", position);
+        int dropped = t3d_rng_uniform(&r) < share;
 
-    t3d_arena_reset(&t->arena);
-    return s;
+        t->condition[i] = (struct t3d_condition){
+            .text = dropped ? NULL : b->caption[i].text, .size = b->caption[i].size, .row = i};
+    }
+    return t3d_conditioning_put(t->text, t->g, &t->step.m, &t->size, t->condition, (size_t)b->n,
+                                err);
 }
 
 /* dropped: share of texts. */
 static int put_batch(struct training *t, const struct t3d_batch *b, double dropped,
                      struct t3d_err *err)
 {
-    int r = T3D_OK;
-
 #pragma omp parallel for num_threads(t->c->threads)
     for (int i = 0; i < b->n; i++)
         put_sample(t, b, i);
-    for (int i = 0; i < b->n && r == T3D_OK; i++)
-        r = put_text(t, b, i, dropped, err);
-    return r;
+    return put_texts(t, b, dropped, err);
 }
 
 static int fill(void *ctx, int64_t micro, struct t3d_err *err)
@@ -226,7 +225,7 @@ static int draw_sheet(struct training *t, const struct t3d_batch *b, int n, cJSO
     struct t3d_arena a = {0};
     struct t3d_sampler *s = NULL;
     char name[64], *path;
-    int r = t3d_sampler_of(&s, t->c->trainer.dir, &t->size, t->g, &o, err);
+    int r = t3d_sampler_of(&s, t->text, &t->size, t->g, &o, err);
 
     snprintf(name, sizeof name, "samples/step-%08.0f.png", t3d_json_num(line, "step", 0));
     for (int i = 0; i < n && r == T3D_OK; i++) {
@@ -316,14 +315,33 @@ static int open_data(struct training *t, struct t3d_err *err)
 static int open_vocabulary(struct training *t, struct t3d_err *err)
 {
     const char *from = t->c->pretrained, *dir = t->c->trainer.dir;
+    struct t3d_clip_tokenizer *tokenizer;
     int r = from ? t3d_pretrained_vocabulary(from, dir, err) : T3D_OK;
 
     if (r == T3D_OK)
-        r = t3d_vocabulary_open(&t->tokenizer, dir, t->train, t->size.vocab, err);
+        r = t3d_vocabulary_open(&tokenizer, dir, t->train, t->size.vocab, err);
+    if (r < 0)
+        return r;
+    t->size.vocab = (int)t3d_clip_tokenizer_size(tokenizer);
+    return t3d_conditioning_learned(&t->text, tokenizer, err);
+}
 
+static int open_features(struct training *t, struct t3d_err *err)
+{
+    int r = t3d_conditioning_stored(&t->text, &t->size, t->c->data.workspace, err);
+
+    t->size.vocab = 0;
     if (r == T3D_OK)
-        t->size.vocab = (int)t3d_clip_tokenizer_size(t->tokenizer);
-    return r;
+        r = t3d_conditioning_covers(t->text, t->train, &t->cut, err);
+    return r == T3D_OK && t->val ? t3d_conditioning_covers(t->text, t->val, &t->cut, err) : r;
+}
+
+static int open_text(struct training *t, struct t3d_err *err)
+{
+    t->condition = calloc((size_t)t->batch, sizeof *t->condition);
+    if (!t->condition)
+        return t3d_err_nomem(err, "a batch of texts");
+    return t->size.n_encoders ? open_features(t, err) : open_vocabulary(t, err);
 }
 
 /* The one that is given, or was given before; that it fits is known before the first step. */
@@ -402,7 +420,7 @@ static int copy_parts(struct training *t, const char *dir, struct t3d_err *err)
 
     if (other)
         r = t3d_make_dirs(dir, err);
-    if (r == T3D_OK && other)
+    if (r == T3D_OK && other && !t->size.n_encoders)
         r = t3d_vocabulary_copy(run, dir, err);
     if (r == T3D_OK && !from && other && *t->reconstructor_hash &&
         !(from = t3d_path_join(&t->arena, run, "reconstructor")))
@@ -418,7 +436,7 @@ static int save(void *ctx, const char *dir, struct t3d_err *err)
     if (r == T3D_OK)
         r = t3d_model_write_json(
             dir, "config.json",
-            t3d_generator_json(&t->size, t3d_clip_tokenizer_hash(t->tokenizer),
+            t3d_generator_json(&t->size, t3d_conditioning_hash(t->text),
                                *t->reconstructor_hash ? t->reconstructor_hash : NULL),
             err);
     return r == T3D_OK ? t3d_model_write_weights(dir, t->g, t->c->type, NULL, 0, err) : r;
@@ -429,7 +447,7 @@ static int begin(struct training *t, struct t3d_generator_train_result *result, 
     if (!t->c->pretrained)
         return T3D_OK;
     return t3d_pretrained_begin(t->c->pretrained, t->c->trainer.dir, t->g,
-                                t3d_clip_tokenizer_hash(t->tokenizer), &result->pretrained, err);
+                                t3d_conditioning_hash(t->text), &result->pretrained, err);
 }
 
 static int train(struct training *t, const char *settings, int64_t steps,
@@ -448,10 +466,16 @@ static int train(struct training *t, const char *settings, int64_t steps,
                                  &result->trainer, err);
 }
 
+static char *settings_of(const struct training *t)
+{
+    return t3d_training_settings(t->c->settings, t->train, t3d_conditioning_hash(t->text));
+}
+
 static void fini(struct training *t)
 {
     t3d_graph_free(t->g);
-    t3d_clip_tokenizer_free(t->tokenizer);
+    t3d_conditioning_free(t->text);
+    free(t->condition);
     t3d_loader_close(t->train);
     t3d_loader_close(t->val);
     t3d_arena_free(&t->arena);
@@ -474,15 +498,14 @@ static int run_stage(const struct t3d_generator_train_config *c, int side, int64
     if (r == T3D_OK)
         r = open_data(&t, err);
     if (r == T3D_OK)
-        r = open_vocabulary(&t, err);
+        r = open_text(&t, err);
     if (r == T3D_OK)
         r = lay_out(&t, err);
     if (r == T3D_OK)
         r = build(&t, err);
     if (r == T3D_OK && !result->trainer.step)
         r = begin(&t, result, err);
-    if (r == T3D_OK && !settings &&
-        !(settings = own = t3d_training_settings(c->settings, t.train, t.tokenizer)))
+    if (r == T3D_OK && !settings && !(settings = own = settings_of(&t)))
         r = t3d_err_nomem(err, "the settings");
     if (r == T3D_OK)
         r = train(&t, settings, steps, result, err);
@@ -491,6 +514,7 @@ static int run_stage(const struct t3d_generator_train_config *c, int side, int64
         result->groups = t3d_loader_groups(t.train);
         result->unreadable += t3d_loader_skipped(t.train, &result->why);
     }
+    result->cut = t.cut;
     result->params = t3d_generator_params(&t.size);
     free(own);
     fini(&t);
@@ -507,8 +531,8 @@ static int look_ahead(const struct t3d_generator_train_config *c, char **setting
     if (r == T3D_OK)
         r = open_data(&t, err);
     if (r == T3D_OK)
-        r = open_vocabulary(&t, err);
-    if (r == T3D_OK && !(*settings = t3d_training_settings(c->settings, t.train, t.tokenizer)))
+        r = open_text(&t, err);
+    if (r == T3D_OK && !(*settings = settings_of(&t)))
         r = t3d_err_nomem(err, "the settings");
     fini(&t);
     return r;

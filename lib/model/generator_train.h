@@ -19,7 +19,8 @@
 #include "model/trainer.h"
 
 struct t3d_generator_train_config {
-    struct t3d_generator_config size;  /* vocab: most entries of the vocabulary to make */
+    struct t3d_generator_config size;  /* vocab: most entries of the vocabulary to make; with
+                                          encoders their features are those of data.workspace */
     struct t3d_loader_config data;     /* split "train", batch, seed; the rest is set here */
     struct t3d_trainer_config trainer; /* dir; settings, samples and stage are set here */
     cJSON *settings;                   /* what else decides the result; the caller's */
@@ -33,6 +34,7 @@ struct t3d_generator_train_config {
 struct t3d_generator_train_result {
     struct t3d_trainer_result trainer;
     size_t samples, groups;
+    uint64_t cut;        /* captions longer than the model takes; 0 where words are learned */
     uint64_t unreadable; /* samples passed over, and what was wrong with the last */
     struct t3d_err why;
     int64_t params;

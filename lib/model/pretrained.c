@@ -49,7 +49,8 @@ static int same_tokenizer(const char *path, const char *hash)
     int same = 0;
 
     if (hash && file && t3d_json_read(&json, file, MAX_CONFIG, NULL) == T3D_OK)
-        same = strcmp(t3d_json_str(json, "tokenizer_sha256", ""), hash) == 0;
+        same = strcmp(t3d_json_str(json, "tokenizer_sha256", t3d_json_str(json, "text_sha256", "")),
+                      hash) == 0;
     cJSON_Delete(json);
     t3d_arena_free(&a);
     return same;

@@ -5,7 +5,7 @@
  * The source is a .safetensors file or a folder with one. In a checkpoint of a run the averaged
  * weights (ema/NAME) are taken, else weight/NAME. What a text means is known only with its
  * vocabulary: text.* is taken where the config.json beside the file (of a checkpoint: one folder
- * up) names the same tokenizer. */
+ * up) names the same tokenizer, or the same text encoders. */
 #ifndef T3D_MODEL_PRETRAINED_H
 #define T3D_MODEL_PRETRAINED_H
 
@@ -24,9 +24,10 @@ struct t3d_pretrained_report {
     char hash[T3D_SHA256_HEX];    /* of the source's files */
 };
 
-/* tokenizer_hash: of the model's text, NULL = it has none. *names, where not NULL: the names behind
- * the counts and the hash, for a file. T3D_SKIP "missing-file", "bad-safetensors", "bad-weights"
- * (a number that is not finite); T3D_USAGE "nothing-fits" when no parameter matches. */
+/* tokenizer_hash: of what the model's text means, NULL = it has none. *names, where not NULL: the
+ * names behind the counts and the hash, for a file. T3D_SKIP "missing-file", "bad-safetensors",
+ * "bad-weights" (a number that is not finite); T3D_USAGE "nothing-fits" when no parameter matches.
+ */
 int t3d_pretrained_load(const char *path, struct t3d_graph *g, const char *tokenizer_hash,
                         struct t3d_pretrained_report *report, cJSON **names,
                         struct t3d_err *err) T3D_MUST_CHECK;

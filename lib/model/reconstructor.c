@@ -12,10 +12,10 @@ enum { VIEWS = T3D_GENERATOR_VIEWS };
 /* GS-LRM's own is `large`. nano and small have the generator's width, so that weights can be
  * handed over. */
 static const struct t3d_generator_config size_table[] = {
-    {"nano", 256, 3, 8, 32, 8, 0, 0, T3D_HEAD_GAUSS},
-    {"small", 384, 8, 6, 128, 8, 0, 0, T3D_HEAD_GAUSS},
-    {"base", 768, 12, 12, 256, 8, 0, 0, T3D_HEAD_GAUSS},
-    {"large", 1024, 24, 16, 512, 8, 0, 0, T3D_HEAD_GAUSS},
+    T3DI_SIZE("nano", 256, 3, 8, 32, 8, 0, T3D_HEAD_GAUSS),
+    T3DI_SIZE("small", 384, 8, 6, 128, 8, 0, T3D_HEAD_GAUSS),
+    T3DI_SIZE("base", 768, 12, 12, 256, 8, 0, T3D_HEAD_GAUSS),
+    T3DI_SIZE("large", 1024, 24, 16, 512, 8, 0, T3D_HEAD_GAUSS),
 };
 
 const struct t3d_generator_config *t3d_reconstructor_size(const char *name)

@@ -16,7 +16,6 @@
 #include "geom/camera.h"
 #include "model/file.h"
 #include "model/reconstruct.h"
-#include "model/vocabulary.h"
 #include "num/ops.h"
 
 enum { VIEWS = T3D_GENERATOR_VIEWS, DEFAULT_STEPS = 4, MAX_CONFIG = 1 << 20 };
@@ -32,13 +31,14 @@ enum { VIEWS = T3D_GENERATOR_VIEWS, DEFAULT_STEPS = 4, MAX_CONFIG = 1 << 20 };
 struct t3d_sampler {
     struct t3d_sampler_options o;
     struct t3d_generator_config config;
-    struct t3d_clip_tokenizer *tokenizer;
+    struct t3d_conditioning *text, *own_text; /* own: to be freed */
     struct t3d_graph *g;
     struct t3d_generator m;
     struct t3d_ref cameras, picture; /* (rows, 4, S, S, 3) over white; of the head gauss */
     struct t3d_reconstruct *second;  /* of the head image */
     float *views;                    /* (batch, 4, S, S, 3) that it takes */
-    struct t3d_arena arena;          /* of one text */
+    struct t3d_arena arena;          /* paths, cameras */
+    struct t3d_condition *condition; /* (rows) */
     float *z;                        /* (batch, gaussians, 3) */
     int32_t *pixel;                  /* (gaussians) place in picture and views, of a row */
     int rows;                        /* of the graph: with a text, then without */
@@ -76,6 +76,30 @@ static int open_second(struct t3d_sampler *s, const char *dir, const char *hash,
     return r;
 }
 
+/* Words of its own: those of the folder. */
+static int open_learned(struct t3d_sampler *s, const char *dir, const cJSON *json,
+                        struct t3d_err *err)
+{
+    struct t3d_clip_tokenizer *t;
+    int r;
+
+    if (s->o.encoders.n)
+        return t3d_err_set(err, T3D_USAGE, "usage",
+                           "the model learned its words itself: leave out --text-encoder %s",
+                           s->o.encoders.name[0]);
+    r = t3d_clip_tokenizer_open(&t, dir, err);
+    if (r < 0)
+        return r;
+    if ((int)t3d_clip_tokenizer_size(t) == s->config.vocab &&
+        strcmp(t3d_clip_tokenizer_hash(t), t3d_json_str(json, "tokenizer_sha256", "")) == 0)
+        return t3d_conditioning_learned(&s->own_text, t, err);
+    t3d_clip_tokenizer_free(t);
+    return t3d_err_set(err, T3D_SKIP, "bad-tokenizer",
+                       "%s: vocab.json and merges.txt are not those that the model was trained "
+                       "with",
+                       dir);
+}
+
 static int read_config(struct t3d_sampler *s, const char *dir, struct t3d_err *err)
 {
     char *path = t3d_path_join(&s->arena, dir, "config.json");
@@ -85,14 +109,11 @@ static int read_config(struct t3d_sampler *s, const char *dir, struct t3d_err *e
     if (r == T3D_OK)
         r = t3d_generator_from_json(&s->config, json, err);
     if (r == T3D_OK)
-        r = t3d_clip_tokenizer_open(&s->tokenizer, dir, err);
-    if (r == T3D_OK && ((int)t3d_clip_tokenizer_size(s->tokenizer) != s->config.vocab ||
-                        strcmp(t3d_clip_tokenizer_hash(s->tokenizer),
-                               t3d_json_str(json, "tokenizer_sha256", "")) != 0))
-        r = t3d_err_set(err, T3D_SKIP, "bad-tokenizer",
-                        "%s: vocab.json and merges.txt are not those that the model was trained "
-                        "with",
-                        dir);
+        r = s->config.n_encoders
+                ? t3d_conditioning_encoders(&s->own_text, &s->config, &s->o.encoders, s->o.threads,
+                                            &s->o.device, err)
+                : open_learned(s, dir, json, err);
+    s->text = s->own_text;
     if (r == T3D_OK)
         r = open_second(s, dir, t3d_json_str(json, "reconstructor_sha256", ""), err);
     cJSON_Delete(json);
@@ -147,7 +168,8 @@ static int lay_out(struct t3d_sampler *s, struct t3d_err *err)
         return r;
     s->z = calloc((size_t)s->o.batch * (size_t)n * 3, sizeof *s->z);
     s->pixel = calloc((size_t)n, sizeof *s->pixel);
-    if (!s->z || !s->pixel)
+    s->condition = calloc((size_t)s->rows, sizeof *s->condition);
+    if (!s->z || !s->pixel || !s->condition)
         return t3d_err_nomem(err, "the noise");
     for (int i = 0; i < n; i++) {
         struct t3d_generator_pixel p = t3d_generator_pixel(&s->config, i);
@@ -229,9 +251,9 @@ static int copy_weights(struct t3d_graph *to, struct t3d_graph *from, struct t3d
     return T3D_OK;
 }
 
-int t3d_sampler_of(struct t3d_sampler **out, const char *dir, const struct t3d_generator_config *c,
-                   struct t3d_graph *weights, const struct t3d_sampler_options *o,
-                   struct t3d_err *err)
+int t3d_sampler_of(struct t3d_sampler **out, struct t3d_conditioning *text,
+                   const struct t3d_generator_config *c, struct t3d_graph *weights,
+                   const struct t3d_sampler_options *o, struct t3d_err *err)
 {
     struct t3d_sampler *s = new_sampler(o, err);
     int r;
@@ -239,9 +261,8 @@ int t3d_sampler_of(struct t3d_sampler **out, const char *dir, const struct t3d_g
     if (!s)
         return T3D_FAIL;
     s->config = *c;
-    r = t3d_clip_tokenizer_open(&s->tokenizer, dir, err);
-    if (r == T3D_OK)
-        r = build(s, err);
+    s->text = text;
+    r = build(s, err);
     if (r == T3D_OK)
         r = copy_weights(s->g, weights, err);
     if (r == T3D_OK)
@@ -261,8 +282,9 @@ void t3d_sampler_close(struct t3d_sampler *s)
     t3d_graph_free(s->g);
     t3d_reconstruct_close(s->second);
     free(s->views);
-    t3d_clip_tokenizer_free(s->tokenizer);
+    t3d_conditioning_free(s->own_text);
     t3d_arena_free(&s->arena);
+    free(s->condition);
     free(s->z);
     free(s->pixel);
     free(s);
@@ -278,44 +300,35 @@ const char *t3d_sampler_hash(const struct t3d_sampler *s)
     return s->hash;
 }
 
+double t3d_sampler_text_bytes(const struct t3d_sampler *s)
+{
+    return t3d_conditioning_bytes(s->text);
+}
+
 int t3d_sampler_unknown(const struct t3d_sampler *s, const char *prompt, char *word, size_t n,
                         struct t3d_err *err)
 {
-    return t3d_vocabulary_unknown(s->tokenizer, prompt, word, n, err);
+    return t3d_conditioning_unknown(s->text, prompt, word, n, err);
 }
 
 /* --- run ------------------------------------------------------------------------------------- */
 
-/* The text of a row; NULL = none. */
-static int put_text(struct t3d_sampler *s, int row, const char *prompt, int *cut,
-                    struct t3d_err *err)
-{
-    int n = s->config.text_tokens, r;
-    int32_t *ids = (int32_t *)t3d_graph_data(s->g, s->m.ids) + row * n,
-            *seen = (int32_t *)t3d_graph_data(s->g, s->m.seen) +
-                    row * (n + t3d_generator_tokens(&s->config));
-
-    r = t3d_vocabulary_put(s->tokenizer, prompt, prompt ? strlen(prompt) : 0, n, ids, seen, cut,
-                           &s->arena, err);
-    t3d_arena_reset(&s->arena);
-    return r;
-}
-
-/* Rows beyond the n objects repeat the first: every row has valid input. */
+/* Rows beyond the n objects, and the second half, for guidance, have no text: every row has valid
+ * input. */
 static int put_texts(struct t3d_sampler *s, const struct t3d_sample *sample, int n, int *cut,
                      struct t3d_err *err)
 {
-    int r = T3D_OK;
+    int r;
 
-    for (int i = 0; i < s->o.batch && r == T3D_OK; i++) {
-        int was_cut;
+    for (int i = 0; i < s->rows; i++) {
+        const char *prompt = i < n ? sample[i].prompt : NULL;
 
-        r = put_text(s, i, sample[i < n ? i : 0].prompt, &was_cut, err);
-        if (r == T3D_OK && s->rows > s->o.batch)
-            r = put_text(s, s->o.batch + i, NULL, NULL, err);
-        if (cut && i < n)
-            cut[i] = was_cut;
+        s->condition[i] =
+            (struct t3d_condition){.text = prompt, .size = prompt ? strlen(prompt) : 0, .row = i};
     }
+    r = t3d_conditioning_put(s->text, s->g, &s->m, &s->config, s->condition, (size_t)s->rows, err);
+    for (int i = 0; i < n && cut; i++)
+        cut[i] = s->condition[i].cut;
     return r;
 }
 

@@ -23,17 +23,19 @@
 #include <stdint.h>
 
 #include "geom/gaussians.h"
+#include "model/conditioning.h"
 #include "model/generator.h"
 #include "num/device.h"
 
 struct t3d_sampler;
 
 struct t3d_sampler_options {
-    int threads;              /* 0 = all */
-    int batch;                /* objects at once; 0 = 1 */
-    int steps;                /* 0 = 4 */
-    double guidance;          /* 0 = 2; 1 = none, and half the work */
-    struct t3d_device device; /* {0}: the processor */
+    int threads;                       /* 0 = all */
+    int batch;                         /* objects at once; 0 = 1 */
+    int steps;                         /* 0 = 4 */
+    double guidance;                   /* 0 = 2; 1 = none, and half the work */
+    struct t3d_device device;          /* {0}: the processor */
+    struct t3d_text_encoders encoders; /* where the networks are that the text comes from, if any */
 };
 
 struct t3d_sample {
@@ -43,24 +45,27 @@ struct t3d_sample {
 
 /* dir: what training left: config.json, model.safetensors, vocab.json, merges.txt. T3D_SKIP
  * "missing-file", "bad-config", "bad-weights", "bad-tokenizer" (also when it is not the one that
- * the model was trained with). */
+ * the model was trained with); T3D_USAGE "missing-model", "other-encoder" for the networks that its
+ * text comes from. */
 int t3d_sampler_open(struct t3d_sampler **out, const char *dir, const struct t3d_sampler_options *o,
                      struct t3d_err *err) T3D_MUST_CHECK;
-/* The same of a model that is being trained: its weights are in a built graph, its vocabulary is in
- * dir. What the head image makes stays views. */
-int t3d_sampler_of(struct t3d_sampler **out, const char *dir, const struct t3d_generator_config *c,
-                   struct t3d_graph *weights, const struct t3d_sampler_options *o,
-                   struct t3d_err *err) T3D_MUST_CHECK;
+/* The same of a model that is being trained: its weights are in a built graph; the text stays the
+ * caller's. What the head image makes stays views. */
+int t3d_sampler_of(struct t3d_sampler **out, struct t3d_conditioning *text,
+                   const struct t3d_generator_config *c, struct t3d_graph *weights,
+                   const struct t3d_sampler_options *o, struct t3d_err *err) T3D_MUST_CHECK;
 void t3d_sampler_close(struct t3d_sampler *s);
 
 const struct t3d_generator_config *t3d_sampler_config(const struct t3d_sampler *s);
 const char *
 t3d_sampler_hash(const struct t3d_sampler *s); /* SHA-256 of the weights (of both models), hex */
+double t3d_sampler_text_bytes(const struct t3d_sampler *s); /* weights of its text encoders */
 
 /* n <= options.batch objects. cut, when not NULL, (n): was the prompt too long. */
 int t3d_sampler_run(struct t3d_sampler *s, const struct t3d_sample *sample, int n, int *cut,
                     struct t3d_err *err) T3D_MUST_CHECK;
-/* The first word of a prompt that the captions of the training did not have; "" = none. */
+/* The first word of a prompt that the captions of the training did not have; "" = none, or the text
+ * comes from networks that know more words. */
 int t3d_sampler_unknown(const struct t3d_sampler *s, const char *prompt, char *word, size_t n,
                         struct t3d_err *err) T3D_MUST_CHECK;
 /* The time of step i of n: i / n for up to four steps; with more 0, then evenly from 1/4 to 3/4. */

@@ -8,8 +8,6 @@
 
 enum { NAME = 96 };
 
-#define NORM_EPS 1e-6
-
 struct t3d_ref t3di_weight(struct t3di_stack *s, int64_t out, int64_t in, const char *name)
 {
     return t3d_graph_param(s->g, name, in ? T3D_SHAPE(out, in) : T3D_SHAPE(out));
@@ -38,7 +36,7 @@ static struct t3d_ref norm_heads(struct t3di_stack *s, struct t3d_ref x, int lay
     int64_t tokens = s->text + s->views, heads = s->c->heads, d = s->c->width / heads;
 
     x = t3d_graph_view(s->g, x, T3D_SHAPE(s->batch, tokens, heads, d));
-    x = t3d_rms_norm(s->g, x, block_weight(s, layer, what, d, 0), NORM_EPS);
+    x = t3d_rms_norm(s->g, x, block_weight(s, layer, what, d, 0), T3DI_NORM_EPS);
     return t3d_graph_view(s->g, x, T3D_SHAPE(s->batch, tokens, s->c->width));
 }
 
@@ -68,7 +66,7 @@ static struct t3d_ref mlp(struct t3di_stack *s, struct t3d_ref x, int layer)
 static struct t3d_ref modulated(struct t3di_stack *s, struct t3d_ref x, struct t3d_ref shift,
                                 struct t3d_ref gain)
 {
-    x = t3d_rms_norm(s->g, x, T3D_NONE, NORM_EPS);
+    x = t3d_rms_norm(s->g, x, T3D_NONE, T3DI_NORM_EPS);
     return t3d_add(s->g, t3d_mul(s->g, x, t3d_linear(s->g, gain, 1, 1)), shift);
 }
 
@@ -91,9 +89,9 @@ static struct t3d_ref plain_block(struct t3di_stack *s, struct t3d_ref x, int la
 {
     struct t3d_ref h;
 
-    h = t3d_rms_norm(s->g, x, block_weight(s, layer, "norm1", s->c->width, 0), NORM_EPS);
+    h = t3d_rms_norm(s->g, x, block_weight(s, layer, "norm1", s->c->width, 0), T3DI_NORM_EPS);
     x = t3d_add(s->g, x, attention(s, h, layer));
-    h = t3d_rms_norm(s->g, x, block_weight(s, layer, "norm2", s->c->width, 0), NORM_EPS);
+    h = t3d_rms_norm(s->g, x, block_weight(s, layer, "norm2", s->c->width, 0), T3DI_NORM_EPS);
     return t3d_add(s->g, x, mlp(s, h, layer));
 }
 
@@ -137,7 +135,7 @@ struct t3d_ref t3di_head(struct t3di_stack *s, struct t3d_ref x, int numbers)
     t3d_graph_scope(s->g, "head");
     if (s->text)
         x = t3d_slice(s->g, x, 1, s->text, s->views);
-    x = t3d_rms_norm(s->g, x, t3di_weight(s, s->c->width, 0, "head.norm.weight"), NORM_EPS);
+    x = t3d_rms_norm(s->g, x, t3di_weight(s, s->c->width, 0, "head.norm.weight"), T3DI_NORM_EPS);
     x = t3di_dense(s, x, numbers * p, s->c->width, T3D_ACT_NONE, "head.out.weight");
     return t3d_graph_view(s->g, x, T3D_SHAPE(s->batch, t3d_generator_gaussians(s->c), numbers));
 }

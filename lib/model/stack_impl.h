@@ -9,6 +9,14 @@
 
 enum { T3DI_SHIFT1, T3DI_GAIN1, T3DI_GATE1, T3DI_SHIFT2, T3DI_GAIN2, T3DI_GATE2, T3DI_N_MOD };
 enum { T3DI_TIME_WIDTH = 256 };
+#define T3DI_NORM_EPS 1e-6
+
+/* A row of a table of sizes. */
+#define T3DI_SIZE(n, w, l, h, s, p, t, kind)                                                       \
+    {                                                                                              \
+        .size = n, .width = w, .layers = l, .heads = h, .side = s, .patch = p, .text_tokens = t,   \
+        .head = kind                                                                               \
+    }
 
 struct t3di_stack {
     struct t3d_graph *g;

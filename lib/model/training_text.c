@@ -4,14 +4,14 @@
 #include "base/json.h"
 
 char *t3d_training_settings(const cJSON *settings, const struct t3d_loader *data,
-                            const struct t3d_clip_tokenizer *tokenizer)
+                            const char *text_hash)
 {
     cJSON *all = cJSON_Duplicate(settings, 1);
     char *text;
 
     t3d_json_set_str(all, "data", t3d_loader_hash(data));
-    if (tokenizer)
-        t3d_json_set_str(all, "tokenizer", t3d_clip_tokenizer_hash(tokenizer));
+    if (text_hash)
+        t3d_json_set_str(all, "tokenizer", text_hash);
     text = all ? t3d_json_text(all, 1) : NULL;
     cJSON_Delete(all);
     return text;

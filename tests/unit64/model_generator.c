@@ -47,10 +47,29 @@ static void put_cameras(struct model *m)
     t3d_arena_free(&a);
 }
 
-static void fill(struct model *m)
+/* The text of a sample: tokens of a table, or features of encoders with room for TEXT and TEXT - 1;
+ * behind them padding, which is not zero here. */
+static void put_texts(struct model *m)
 {
     int32_t *ids = t3d_graph_data(m->g, m->s.m.ids), *seen = t3d_graph_data(m->g, m->s.m.seen);
-    int n = TEXT + t3d_generator_tokens(&config);
+    int text = t3d_generator_text(&config), n = text + t3d_generator_tokens(&config);
+
+    for (int i = 0; i < BATCH && !config.n_encoders; i++)
+        for (int k = 0; k < TEXT; k++) {
+            ids[i * TEXT + k] = (3 * i + 2 * k) % 8;
+            seen[i * n + k] = k < 3 + i;
+        }
+    for (int e = 0; e < config.n_encoders; e++)
+        fill_numbers(m->g, m->s.m.features[e], -2, 2);
+    for (int i = 0; i < BATCH && config.n_encoders; i++) {
+        ids[i] = 0;
+        for (int k = 0; k < text; k++) /* the first has a text of 3 and 2 tokens, the second none */
+            seen[i * n + k] = i ? k == 0 : (k >= 1 && k < 4) || (k >= 1 + TEXT && k < 3 + TEXT);
+    }
+}
+
+static void fill(struct model *m)
+{
 
     fill_numbers(m->g, m->s.m.noisy, -1, 1);
     fill_numbers(m->g, m->s.m.time, 0.1, 0.9);
@@ -59,11 +78,7 @@ static void fill(struct model *m)
     else
         put_cameras(m);
     fill_numbers(m->g, m->s.weight, 0.5, 2);
-    for (int i = 0; i < BATCH; i++)
-        for (int k = 0; k < TEXT; k++) {
-            ids[i * TEXT + k] = (3 * i + 2 * k) % 8;
-            seen[i * n + k] = k < 3 + i;
-        }
+    put_texts(m);
 }
 
 static struct model make(void)
@@ -83,33 +98,102 @@ static struct model make(void)
     return m;
 }
 
-static void every_parameter_follows_its_gradient(void **state)
+static void take_encoders(int n)
 {
-    (void)state;
-    for (int head = 0; head < 2; head++) {
-        struct model m;
-
-        config.head = (enum t3d_generator_head)head;
-        m = make();
-        check_parameters(m.g, m.s.loss);
-        t3d_graph_free(m.g);
+    config.vocab = n ? 0 : 7;
+    config.n_encoders = n;
+    for (int i = 0; i < n; i++) {
+        config.encoder[i].width = 6 + 5 * i;
+        config.encoder[i].tokens = TEXT - i;
     }
+}
+
+/* Of either head, with words of its own and with the features of one and two networks. */
+static void with_each(void (*check)(struct model *m))
+{
+    for (int encoders = 0; encoders <= T3D_GENERATOR_ENCODERS; encoders++)
+        for (int head = 0; head < 2; head++) {
+            struct model m;
+
+            take_encoders(encoders);
+            config.head = (enum t3d_generator_head)head;
+            m = make();
+            check(&m);
+            t3d_graph_free(m.g);
+        }
+    take_encoders(0);
     config.head = T3D_HEAD_GAUSS;
 }
 
+static void check_gradients(struct model *m)
+{
+    check_parameters(m->g, m->s.loss);
+}
+
+static void every_parameter_follows_its_gradient(void **state)
+{
+    (void)state;
+    with_each(check_gradients);
+}
+
 /* The count that --plan prints is that of the graph. */
+static void check_count(struct model *m)
+{
+    assert_int_equal(count_parameters(m->g), t3d_generator_params(&config));
+}
+
 static void parameters_are_counted(void **state)
 {
     (void)state;
-    for (int head = 0; head < 2; head++) {
-        struct model m;
+    with_each(check_count);
+}
 
-        config.head = (enum t3d_generator_head)head;
-        m = make();
-        assert_int_equal(count_parameters(m.g), t3d_generator_params(&config));
-        t3d_graph_free(m.g);
+/* Numbers behind a text's end, and all of those of a sample without text, change no bit; numbers
+ * within it do, of either network. */
+static void padding_is_not_seen(void **state)
+{
+    struct model m;
+    double before, *x[2];
+
+    (void)state;
+    take_encoders(2);
+    m = make();
+    before = loss_of(m.g, m.s.loss);
+    x[0] = t3d_graph_data(m.g, m.s.m.features[0]);
+    x[1] = t3d_graph_data(m.g, m.s.m.features[1]);
+    for (int k = 0; k < 6; k++) {
+        x[0][3 * 6 + k] = 1e3 * (k + 1); /* token 3 of 3 */
+        x[0][TEXT * 6 + k] = -50;        /* token 0 of the sample without text */
     }
-    config.head = T3D_HEAD_GAUSS;
+    for (int k = 0; k < 11; k++)
+        x[1][2 * 11 + k] = 7 - k;
+    assert_true(loss_of(m.g, m.s.loss) == before);
+    x[0][2 * 6] += 1;
+    assert_true(loss_of(m.g, m.s.loss) != before);
+    x[0][2 * 6] -= 1;
+    assert_true(loss_of(m.g, m.s.loss) == before);
+    x[1][1 * 11 + 4] += 1;
+    assert_true(loss_of(m.g, m.s.loss) != before);
+    t3d_graph_free(m.g);
+    take_encoders(0);
+}
+
+/* A long vector of features says no more than a short one of the same direction. */
+static void features_have_no_length(void **state)
+{
+    struct model m;
+    double before, *x;
+
+    (void)state;
+    take_encoders(1);
+    m = make();
+    before = loss_of(m.g, m.s.loss);
+    x = t3d_graph_data(m.g, m.s.m.features[0]);
+    for (int k = 0; k < BATCH * TEXT * 6; k++)
+        x[k] *= 1000;
+    assert_true(fabs(loss_of(m.g, m.s.loss) - before) < 1e-5 * before);
+    t3d_graph_free(m.g);
+    take_encoders(0);
 }
 
 /* Rays go through the pixels that the rasteriser draws: a point on a ray lands in its pixel. */
@@ -148,6 +232,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_parameter_follows_its_gradient),
         cmocka_unit_test(parameters_are_counted),
+        cmocka_unit_test(padding_is_not_seen),
+        cmocka_unit_test(features_have_no_length),
         cmocka_unit_test(rays_meet_their_pixels),
     };
 
