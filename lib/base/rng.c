@@ -30,6 +30,50 @@ void t3d_philox(const uint32_t counter[4], const uint32_t key[2], uint32_t out[4
     }
 }
 
+enum { LANES = 16 }; /* blocks side by side, for vectors of any width */
+
+static void lanes_once(uint32_t c[4][LANES], const uint32_t k[2])
+{
+    for (int i = 0; i < LANES; i++) {
+        uint64_t p0 = (uint64_t)0xD2511F53u * c[0][i];
+        uint64_t p1 = (uint64_t)0xCD9E8D57u * c[2][i];
+        uint32_t c1 = c[1][i], c3 = c[3][i];
+
+        c[0][i] = (uint32_t)(p1 >> 32) ^ c1 ^ k[0];
+        c[1][i] = (uint32_t)p1;
+        c[2][i] = (uint32_t)(p0 >> 32) ^ c3 ^ k[1];
+        c[3][i] = (uint32_t)p0;
+    }
+}
+
+static void lanes_of(const struct t3d_rng *r, uint64_t first, uint32_t c[4][LANES])
+{
+    uint32_t k[2] = {r->key[0], r->key[1]};
+
+    for (uint32_t i = 0; i < LANES; i++) {
+        c[0][i] = (uint32_t)(first + i);
+        c[1][i] = (uint32_t)((first + i) >> 32);
+        c[2][i] = r->counter[2];
+        c[3][i] = r->counter[3];
+    }
+    for (int i = 0; i < 10; i++) {
+        lanes_once(c, k);
+        k[0] += 0x9E3779B9u;
+        k[1] += 0xBB67AE85u;
+    }
+}
+
+void t3d_philox_run(const struct t3d_rng *r, uint64_t first, uint32_t n, uint32_t *out)
+{
+    for (uint32_t at = 0; at < n; at += LANES) {
+        uint32_t c[4][LANES], m = n - at < LANES ? n - at : LANES;
+
+        lanes_of(r, first + at, c);
+        for (int w = 0; w < 4; w++)
+            memcpy(out + (size_t)w * n + at, c[w], m * sizeof *out);
+    }
+}
+
 struct t3d_rng t3d_rng_for(uint64_t seed, const char *name, uint64_t index)
 {
     struct t3d_rng r = {.key = {(uint32_t)seed, (uint32_t)(seed >> 32)}, .used = 4};

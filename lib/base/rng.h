@@ -22,6 +22,9 @@ struct t3d_rng {
 /* One block of Philox4x32-10: out = f(counter, key). */
 void t3d_philox(const uint32_t counter[4], const uint32_t key[2], uint32_t out[4]);
 
+/* Blocks first .. first + n - 1 of a stream, word by word: out (4, n). */
+void t3d_philox_run(const struct t3d_rng *r, uint64_t first, uint32_t n, uint32_t *out);
+
 /* The stream of (seed, name, index): name is usually a uid (may be ""), index a view or a step. */
 struct t3d_rng t3d_rng_for(uint64_t seed, const char *name, uint64_t index);
 

@@ -3,10 +3,14 @@
 
 #include <math.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/rng.h"
 
-enum { FEW_POINTS = 8192 /* below it threads cost more than they save */ };
+enum {
+    FEW_POINTS = 8192, /* below it threads cost more than they save */
+    BLOCK = 64         /* points made at once */
+};
 
 /* Cell i of the alias table: with a chance of keep / 2^32 triangle i, else other. */
 struct cell {
@@ -155,26 +159,53 @@ double t3d_surface_area(const struct t3d_surface *f)
     return f->area;
 }
 
+/* Points are made in blocks, one step after the other for the whole block: the steps without memory
+ * run in vectors, those with memory have many loads under way at once. */
+struct block {
+    uint32_t word[4][BLOCK];   /* random */
+    uint32_t triangle[BLOCK];  /* of the points */
+    float corner[3][3][BLOCK]; /* its corners, coordinates */
+};
+
 /* 64 random bits pick the cell (times n, the whole part) and the choice in it (the first 32 bits of
  * the rest). */
-static uint32_t pick(const struct t3d_surface *f, const uint32_t word[4])
+static uint32_t pick(const struct t3d_surface *f, uint32_t high, uint32_t low)
 {
-    uint64_t bits = (uint64_t)word[0] << 32 | word[1];
+    uint64_t bits = (uint64_t)high << 32 | low;
     unsigned __int128 wide = (unsigned __int128)bits * f->scene->n_triangles;
     uint32_t i = (uint32_t)(wide >> 64), rest = (uint32_t)((uint64_t)wide >> 32);
+    struct cell c = f->cell[i];
+    /* A mask and no branch: which of both it is cannot be foreseen. */
+    uint32_t own = -(uint32_t)((rest < c.keep) | (c.keep == UINT32_MAX));
 
-    return rest < f->cell[i].keep || f->cell[i].keep == UINT32_MAX ? i : f->cell[i].other;
+    return (i & own) | (c.other & ~own);
 }
 
-static void place(const struct t3d_scene *s, uint32_t t, const uint32_t word[4], float point[3])
+static void fetch_corners(const struct t3d_scene *s, struct block *b, uint32_t n)
 {
-    const float *p = s->position[s->triangle[t][0]], *q = s->position[s->triangle[t][1]],
-                *r = s->position[s->triangle[t][2]];
-    double root = sqrt((word[2] + 0.5) * 0x1p-32), v = (word[3] + 0.5) * 0x1p-32;
-    double a = 1 - root, b = root * (1 - v), c = root * v;
+    for (uint32_t i = 0; i < n; i++)
+        for (int j = 0; j < 3; j++) {
+            const float *p = s->position[s->triangle[b->triangle[i]][j]];
+            for (int k = 0; k < 3; k++)
+                b->corner[j][k][i] = p[k];
+        }
+}
 
-    for (int k = 0; k < 3; k++)
-        point[k] = (float)(a * (double)p[k] + b * (double)q[k] + c * (double)r[k]);
+static void place(const struct block *b, uint32_t n, float (*point)[3])
+{
+    double share[3][BLOCK];
+
+    for (uint32_t i = 0; i < n; i++) {
+        double root = sqrt((b->word[2][i] + 0.5) * 0x1p-32), v = (b->word[3][i] + 0.5) * 0x1p-32;
+        share[0][i] = 1 - root;
+        share[1][i] = root * (1 - v);
+        share[2][i] = root * v;
+    }
+    for (uint32_t i = 0; i < n; i++)
+        for (int k = 0; k < 3; k++)
+            point[i][k] = (float)(share[0][i] * (double)b->corner[0][k][i] +
+                                  share[1][i] * (double)b->corner[1][k][i] +
+                                  share[2][i] * (double)b->corner[2][k][i]);
 }
 
 void t3d_surface_sample(const struct t3d_surface *f, uint64_t seed, const char *name,
@@ -186,15 +217,15 @@ void t3d_surface_sample(const struct t3d_surface *f, uint64_t seed, const char *
     if (n < FEW_POINTS)
         threads = 1;
 #pragma omp parallel for num_threads(threads) schedule(static)
-    for (uint32_t i = 0; i < n; i++) {
-        uint64_t at = first + i;
-        const uint32_t counter[4] = {(uint32_t)at, (uint32_t)(at >> 32), r.counter[2],
-                                     r.counter[3]};
-        uint32_t word[4], t;
-        t3d_philox(counter, r.key, word);
-        t = pick(f, word);
-        place(f->scene, t, word, point[i]);
+    for (uint32_t at = 0; at < n; at += BLOCK) {
+        uint32_t m = n - at < BLOCK ? n - at : BLOCK;
+        struct block b;
+        t3d_philox_run(&r, first + at, BLOCK, b.word[0]);
+        for (uint32_t i = 0; i < m; i++)
+            b.triangle[i] = pick(f, b.word[0][i], b.word[1][i]);
+        fetch_corners(f->scene, &b, m);
+        place(&b, m, point + at);
         if (triangle)
-            triangle[i] = t;
+            memcpy(triangle + at, b.triangle, m * sizeof *triangle);
     }
 }

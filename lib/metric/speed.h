@@ -58,7 +58,7 @@ extern const struct t3d_speed_stage t3d_speed_stages[]; /* ends with name NULL *
 #define T3D_SPEED_NAMES                                                                            \
     "read import render png shards manifest fetch num embed embed-t5 splat splat-small "           \
     "splat-batch "                                                                                 \
-    "evaluate chamfer emd sample iou pictures lpips lpips-vgg"
+    "evaluate chamfer emd emd-large sample iou pictures lpips lpips-vgg"
 
 /* Open the files named, or write and open the generated ones when n is 0. Close before the arena
  * goes. */
@@ -87,6 +87,7 @@ int t3di_speed_splat_batch(struct t3d_speed *b, struct t3d_speed_row *row, struc
 int t3di_speed_pairs(struct t3d_speed *b, struct t3d_speed_row *row, struct t3d_err *err);
 int t3di_speed_chamfer(struct t3d_speed *b, struct t3d_speed_row *row, struct t3d_err *err);
 int t3di_speed_emd(struct t3d_speed *b, struct t3d_speed_row *row, struct t3d_err *err);
+int t3di_speed_emd_large(struct t3d_speed *b, struct t3d_speed_row *row, struct t3d_err *err);
 int t3di_speed_sample(struct t3d_speed *b, struct t3d_speed_row *row, struct t3d_err *err);
 int t3di_speed_iou(struct t3d_speed *b, struct t3d_speed_row *row, struct t3d_err *err);
 int t3di_speed_lpips(struct t3d_speed *b, struct t3d_speed_row *row, struct t3d_err *err);

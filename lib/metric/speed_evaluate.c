@@ -119,19 +119,17 @@ int t3di_speed_chamfer(struct t3d_speed *b, struct t3d_speed_row *row, struct t3
     return r == T3D_OK ? time_clouds(&row->phase_s[1], b, MANY, 1, err) : r;
 }
 
-int t3di_speed_emd(struct t3d_speed *b, struct t3d_speed_row *row, struct t3d_err *err)
+/* Each size twice: two samples of one torus, and of a torus and a box. */
+static int time_emd(struct t3d_speed *b, struct t3d_speed_row *row, const uint32_t *size, int sizes,
+                    struct t3d_err *err)
 {
-    static const uint32_t sizes[] = {1024, 2048, 4096};
-    float(*p)[3] = t3d_alloc(&b->arena, 3 * 4096, sizeof *p);
+    float(*p)[3] = t3d_alloc(&b->arena, 3 * (size_t)size[sizes - 1], sizeof *p);
     int r = p ? T3D_OK : t3d_err_nomem(err, "points");
 
-    *row = (struct t3d_speed_row){
-        .unit = "points",
-        .work = 2 * (1024 + 2048 + 4096),
-        .threads = 1,
-        .phase = {"same-1024", "box-1024", "same-2048", "box-2048", "same-4096", "box-4096"}};
-    for (int k = 0; k < 6 && r == T3D_OK; k++) {
-        uint32_t n = sizes[k / 2];
+    row->unit = "points";
+    row->threads = 1;
+    for (int k = 0; k < 2 * sizes && r == T3D_OK; k++) {
+        uint32_t n = size[k / 2];
         struct t3d_emd e;
         double start;
         fill_torus(p, n, 1);
@@ -141,8 +139,26 @@ int t3di_speed_emd(struct t3d_speed *b, struct t3d_speed_row *row, struct t3d_er
         r = t3d_emd(&e, (const float(*)[3])p, (const float(*)[3])(p + (size_t)(1 + k % 2) * n), n,
                     0, NULL, err);
         row->phase_s[k] = t3d_clock_s() - start;
+        row->work += n;
     }
     return r;
+}
+
+int t3di_speed_emd(struct t3d_speed *b, struct t3d_speed_row *row, struct t3d_err *err)
+{
+    static const uint32_t size[] = {1024, 2048, 4096};
+
+    *row = (struct t3d_speed_row){
+        .phase = {"same-1024", "box-1024", "same-2048", "box-2048", "same-4096", "box-4096"}};
+    return time_emd(b, row, size, T3D_COUNT(size), err);
+}
+
+int t3di_speed_emd_large(struct t3d_speed *b, struct t3d_speed_row *row, struct t3d_err *err)
+{
+    static const uint32_t size[] = {8192, 16384};
+
+    *row = (struct t3d_speed_row){.phase = {"same-8192", "box-8192", "same-16384", "box-16384"}};
+    return time_emd(b, row, size, T3D_COUNT(size), err);
 }
 
 int t3di_speed_sample(struct t3d_speed *b, struct t3d_speed_row *row, struct t3d_err *err)

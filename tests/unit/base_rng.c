@@ -36,6 +36,26 @@ static void known_answers(void **state)
     }
 }
 
+static void a_run_is_its_blocks(void **state)
+{
+    enum { N = 37 }; /* no whole number of vectors */
+    const uint64_t first = (1ull << 32) - 20;
+    struct t3d_rng r = t3d_rng_for(3, "run", 1);
+    uint32_t out[4 * N];
+
+    (void)state;
+    t3d_philox_run(&r, first, N, out);
+    for (uint64_t i = 0; i < N; i++) {
+        uint64_t at = first + i;
+        uint32_t counter[4] = {(uint32_t)at, (uint32_t)(at >> 32), r.counter[2], r.counter[3]};
+        uint32_t want[4];
+
+        t3d_philox(counter, r.key, want);
+        for (uint64_t w = 0; w < 4; w++)
+            assert_int_equal(out[w * N + i], want[w]);
+    }
+}
+
 static void streams_differ_by_each_part_of_the_key(void **state)
 {
     struct t3d_rng a = t3d_rng_for(1, "u", 0), same = t3d_rng_for(1, "u", 0);
@@ -99,6 +119,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(known_answers),
+        cmocka_unit_test(a_run_is_its_blocks),
         cmocka_unit_test(streams_differ_by_each_part_of_the_key),
         cmocka_unit_test(below_is_in_range_and_even),
         cmocka_unit_test(uniform_and_normal_have_their_moments),
