@@ -54,6 +54,10 @@ static const struct t3d_opt opts[] = {
      "samples a micro-batch; else 32, for clip 256"},
     {0, "gradient-accumulation-steps", T3D_OPT_U64, offsetof(struct train_conf, accumulate), "N",
      "1", NULL, "micro-batches a step"},
+    {0, "gradient-checkpointing", T3D_OPT_BOOL, offsetof(struct train_conf, recompute), NULL, "no",
+     NULL,
+     "keep less of each block of the network and compute it again on the way back: less memory, "
+     "more operations, the same weights to the bit; a run may go on with it or without"},
     {0, "learning-rate", T3D_OPT_DOUBLE, offsetof(struct train_conf, learning_rate), "RATE", NULL,
      NULL, "highest learning rate; else 0.001, for clip 0.0015"},
     {0, "warmup-steps", T3D_OPT_U64, offsetof(struct train_conf, warmup), "N", "50", NULL,
@@ -104,10 +108,11 @@ static int run_in(struct train_conf *c, const char *dir, struct t3d_arena *a, st
         r = train_need_pretrained(c, dir, err);
     if (r == T3D_OK)
         r = train_find_text(c, err);
-    if (r == T3D_OK && !stored) {
+    if (r == T3D_OK && !stored)
         stored = train_settings_json(c);
+    if (r == T3D_OK && train_take_means(c, stored))
         r = t3d_run_dir_write(stored, dir, err);
-    }
+    train_drop_means(stored);
     if (r == T3D_OK)
         r = (train_is_clip(c)       ? train_clip
              : train_is_of_views(c) ? train_reconstructor

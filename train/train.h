@@ -19,7 +19,7 @@ struct train_conf {
     uint64_t text_tokens;                                         /* 0 = by size */
     struct t3d_generator_encoder encoder[T3D_GENERATOR_ENCODERS]; /* of text_encoder */
     int n_encoders;
-    int plan, multi_stage, keep_best;
+    int plan, multi_stage, keep_best, recompute;
 };
 
 /* --- settings: what decides the weights; a run keeps those it was begun with -------------------
@@ -28,6 +28,11 @@ struct train_conf {
 cJSON *train_settings_json(const struct train_conf *c);
 /* What a run was begun with; T3D_USAGE names an option given now that says otherwise. */
 int train_take_settings(struct train_conf *c, const cJSON *stored, struct t3d_err *err);
+/* How a run computes what the settings decide: kept beside them, and taken over unless given now.
+ * Returns 1 when `stored` was changed. */
+int train_take_means(struct train_conf *c, cJSON *stored);
+/* The settings alone. */
+void train_drop_means(cJSON *stored);
 void train_presets(struct train_conf *c); /* what depends on the model */
 int train_check(const struct train_conf *c, struct t3d_err *err);
 

@@ -103,7 +103,8 @@ static struct t3d_trainer_config trainer_of(const struct train_conf *c, const ch
         .keep_last = (int)c->keep_last,
         .keep_best = c->keep_best,
         .progress = c->common.progress,
-        .device = c->on};
+        .device = c->on,
+        .recompute = c->recompute};
 }
 
 static struct t3d_loader_config data_of(const struct train_conf *c)

@@ -8,9 +8,11 @@
 #include "num/report.h"
 #include "train/train.h"
 
+enum { MAX_BATCH = 65536 };
+
 struct planning {
     const struct train_conf *conf;
-    int threads;
+    int threads, recompute;
 };
 
 static struct t3d_ref build(struct t3d_graph *g, const struct train_conf *c, int batch)
@@ -31,7 +33,7 @@ static struct t3d_graph *plan_of(void *arg, int64_t batch, struct t3d_err *err)
 {
     const struct planning *p = arg;
     struct t3d_graph *g = t3d_graph_new(T3D_CPU, p->threads);
-    struct t3d_plan plan = {.dry = 1};
+    struct t3d_plan plan = {.dry = 1, .recompute = p->recompute};
 
     if (!g) {
         t3d_err_nomem(err, "a plan");
@@ -79,9 +81,31 @@ static void print_size(const struct train_conf *c)
         printf("%d Gaussians\n", t3d_generator_gaussians(&g));
 }
 
+/* One line of what the plan would be the other way. */
+static int print_other(const struct planning *p, size_t memory, struct t3d_err *err)
+{
+    struct planning other = {p->conf, p->threads, !p->recompute};
+    struct t3d_graph *g = plan_of(&other, (int64_t)p->conf->batch, err);
+    struct t3d_graph_size s;
+    int64_t batch;
+    int r;
+
+    if (!g)
+        return T3D_FAIL;
+    t3d_graph_size(g, &s);
+    t3d_graph_free(g);
+    r = t3d_report_largest_batch(plan_of, &other, memory, MAX_BATCH, &batch, err);
+    if (r == T3D_OK)
+        printf("with --%sgradient-checkpointing: %.1f MiB in all, backward %.3f GFLOP, largest "
+               "batch %lld\n",
+               p->recompute ? "no-" : "", (double)s.total_bytes / (1 << 20),
+               s.backward_flops * 1e-9, (long long)batch);
+    return r;
+}
+
 int train_print_plan(const struct train_conf *c, struct t3d_err *err)
 {
-    struct planning p = {.conf = c, .threads = (int)c->common.threads};
+    struct planning p = {c, (int)c->common.threads, c->recompute};
     struct t3d_graph *g = plan_of(&p, (int64_t)c->batch, err);
     size_t memory = t3d_report_memory();
     int64_t batch;
@@ -93,9 +117,9 @@ int train_print_plan(const struct train_conf *c, struct t3d_err *err)
     r = t3d_report_plan(stdout, g) < 0 ? t3d_err_sys(err, "cannot write", "stdout") : T3D_OK;
     t3d_graph_free(g);
     if (r == T3D_OK)
-        r = t3d_report_largest_batch(plan_of, &p, memory, 65536, &batch, err);
-    if (r == T3D_OK)
-        printf("largest batch in the %zu MiB that are free: %lld\n", memory >> 20,
-               (long long)batch);
-    return r;
+        r = t3d_report_largest_batch(plan_of, &p, memory, MAX_BATCH, &batch, err);
+    if (r < 0)
+        return r;
+    printf("largest batch in the %zu MiB that are free: %lld\n", memory >> 20, (long long)batch);
+    return print_other(&p, memory, err);
 }

@@ -96,6 +96,26 @@ int train_take_settings(struct train_conf *c, const cJSON *stored, struct t3d_er
     return T3D_OK;
 }
 
+#define RECOMPUTE "gradient-checkpointing"
+
+int train_take_means(struct train_conf *c, cJSON *stored)
+{
+    int before = t3d_json_bool(stored, RECOMPUTE, 0);
+
+    if (!t3d_opt_given(&c->common, RECOMPUTE))
+        c->recompute = before;
+    if (cJSON_HasObjectItem(stored, RECOMPUTE) && before == c->recompute)
+        return 0;
+    cJSON_DeleteItemFromObject(stored, RECOMPUTE);
+    t3d_json_set_bool(stored, RECOMPUTE, c->recompute);
+    return 1;
+}
+
+void train_drop_means(cJSON *stored)
+{
+    cJSON_DeleteItemFromObject(stored, RECOMPUTE);
+}
+
 int train_is_clip(const struct train_conf *c)
 {
     return c->model && strcmp(c->model, "clip") == 0;

@@ -24,9 +24,9 @@ static const struct {
                      "'t3d generate' takes a checkpoint"},
     {" gpus nproc-per-node ",
      "training is one process on one device: --device cuda:0, or on the CPU with -j N threads"},
-    {" gradient-checkpointing deepspeed-config ",
-     "use a smaller --batch-size and more --gradient-accumulation-steps; 't3d train --plan' prints "
-     "the memory"},
+    {" deepspeed-config ",
+     "'t3d train' has --gradient-checkpointing, --batch-size and --gradient-accumulation-steps; "
+     "its --plan prints the memory"},
     {" mixed-precision precision ",
      "training computes in float32; 't3d train --weights f16' stores the result in half the room"},
     {" use-lora lora-rank ", "there are no adapters: train anew, 't3d train --run NAME'"},

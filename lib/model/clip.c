@@ -108,6 +108,7 @@ static struct t3d_ref block(struct building *b, struct t3d_ref x, const char *to
 
     snprintf(prefix, sizeof prefix, "%s.encoder.layers.%d", tower, i);
     t3d_graph_scope(b->g, "%s", prefix);
+    t3d_graph_segment_begin(b->g);
     snprintf(ln, sizeof ln, "%s.layer_norm1", prefix);
     h = norm(b, x, ln, d);
     q = dense(b, pick(b, h, row), prefix, "self_attn.q_proj", d, d, T3D_ACT_NONE, T3D_NONE);
@@ -118,7 +119,9 @@ static struct t3d_ref block(struct building *b, struct t3d_ref x, const char *to
     snprintf(ln, sizeof ln, "%s.layer_norm2", prefix);
     h = norm(b, x, ln, d);
     h = dense(b, h, prefix, "mlp.fc1", t->mlp, d, T3D_ACT_QUICK_GELU, T3D_NONE);
-    return dense(b, h, prefix, "mlp.fc2", d, t->mlp, T3D_ACT_NONE, x);
+    x = dense(b, h, prefix, "mlp.fc2", d, t->mlp, T3D_ACT_NONE, x);
+    t3d_graph_segment_end(b->g);
+    return x;
 }
 
 static struct t3d_ref vision(struct building *b, const struct t3d_clip *m)

@@ -236,7 +236,7 @@ static int open_data(struct training *t, struct t3d_err *err)
 
 static int build(struct training *t, struct t3d_err *err)
 {
-    struct t3d_plan plan = {0};
+    struct t3d_plan plan = {.recompute = t->c->trainer.recompute};
     int r;
 
     t->g = t3d_device_graph(&t->c->trainer.device, t->c->threads);

@@ -99,7 +99,9 @@ struct t3d_ref t3di_blocks(struct t3di_stack *s, struct t3d_ref x)
 {
     for (int i = 0; i < s->c->layers; i++) {
         t3d_graph_scope(s->g, "blocks.%d", i);
+        t3d_graph_segment_begin(s->g);
         x = (s->adaptive ? adaptive_block : plain_block)(s, x, i);
+        t3d_graph_segment_end(s->g);
     }
     return x;
 }

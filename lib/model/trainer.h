@@ -31,12 +31,14 @@ struct t3d_trainer_config {
     int accumulate;    /* micro-batches a step */
     int64_t log_every; /* 0 = never, as below */
     int64_t validate_every, checkpoint_every;
-    int keep_last;            /* checkpoints; 0 = all */
-    int keep_best;            /* the model of the best validation */
-    const char *progress;     /* as t3d_progress_new */
-    const char *stage;        /* for the progress line: "train" */
-    double samples;           /* a step, for the log */
-    struct t3d_device device; /* that whoever makes the graph makes it for */
+    int keep_last;        /* checkpoints; 0 = all */
+    int keep_best;        /* the model of the best validation */
+    const char *progress; /* as t3d_progress_new */
+    const char *stage;    /* for the progress line: "train" */
+    double samples;       /* a step, for the log */
+    /* Whoever makes the graph makes it for this device, and plans it so (num/graph.h). */
+    struct t3d_device device;
+    int recompute;
 };
 
 struct t3d_trainer_ops {

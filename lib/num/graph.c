@@ -297,15 +297,17 @@ void t3d_graph_keep(struct t3d_graph *g, struct t3d_ref r)
         g->value[g->value[v].root].keep = 1;
 }
 
-void t3d_graph_recompute_begin(struct t3d_graph *g)
+void t3d_graph_segment_begin(struct t3d_graph *g)
 {
     if (g->in_segment)
-        t3d_graph_fail(g, "recompute segments do not nest");
+        t3d_graph_fail(g, "a segment begins within another");
     g->in_segment = ++g->n_segments;
 }
 
-void t3d_graph_recompute_end(struct t3d_graph *g)
+void t3d_graph_segment_end(struct t3d_graph *g)
 {
+    if (!g->in_segment)
+        t3d_graph_fail(g, "a segment ends that has not begun");
     g->in_segment = 0;
 }
 
@@ -385,6 +387,8 @@ int t3d_graph_build(struct t3d_graph *g, const struct t3d_plan *plan, struct t3d
         if (t3d_shape_count(&s) != 1 || s.type != T3D_REAL)
             t3d_graph_fail(g, "the loss is not a single real number");
     }
+    if (g->in_segment)
+        t3d_graph_fail(g, "a segment has no end");
     g->plan = *plan;
     if (g->params_of && !g->failed)
         find_shared(g);
@@ -458,8 +462,10 @@ static void size_of_nodes(const struct t3d_graph *g, struct t3d_graph_size *s)
         s->state_bytes += g->plan.dry ? estimate_state(g, n) : n->call.state_bytes;
         s->shared_bytes += n->call.shared_bytes;
         s->forward_flops += n->flops;
-        s->backward_flops += (n->backward ? 2 * n->flops : 0) + (n->again ? n->flops : 0);
+        s->again_flops += n->again ? n->flops : 0;
+        s->backward_flops += n->backward ? 2 * n->flops : 0;
     }
+    s->backward_flops += s->again_flops;
 }
 
 void t3d_graph_size(const struct t3d_graph *g, struct t3d_graph_size *s)

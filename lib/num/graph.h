@@ -77,17 +77,22 @@ struct t3d_shape t3d_graph_shape(const struct t3d_graph *g, struct t3d_ref r);
 /* The value survives until the next forward (otherwise its memory is reused). A value that no node
  * reads is kept anyway. */
 void t3d_graph_keep(struct t3d_graph *g, struct t3d_ref r);
-/* Values made and used only between begin and end are not kept for backward but computed again
- * (gradient checkpointing: Chen et al., "Training Deep Nets with Sublinear Memory Cost", 2016). */
-void t3d_graph_recompute_begin(struct t3d_graph *g);
-void t3d_graph_recompute_end(struct t3d_graph *g);
+/* The nodes made between begin and end are a segment, a block of a model: what the plan may compute
+ * again (plan.recompute). Segments do not nest; what one makes may be used anywhere. */
+void t3d_graph_segment_begin(struct t3d_graph *g);
+void t3d_graph_segment_end(struct t3d_graph *g);
 
 struct t3d_plan {
     struct t3d_ref loss; /* scalar; T3D_NONE = forward only */
-    int check_finite;    /* the op and node that first makes a NaN or infinity is named */
-    int profile;         /* time each node */
-    int dry;             /* plan only: sizes become known, nothing is allocated, nothing runs */
-    int poison;          /* tests: the arena is filled with NaN before each forward */
+    /* Values that are made and read only within one segment are not kept for backward: the segment
+     * runs once more before its backward (gradient checkpointing: Chen et al., "Training Deep Nets
+     * with Sublinear Memory Cost", 2016). The last segments run once where that takes no more
+     * memory. Results and gradients are the same bits. */
+    int recompute;
+    int check_finite; /* the op and node that first makes a NaN or infinity is named */
+    int profile;      /* time each node */
+    int dry;          /* plan only: sizes become known, nothing is allocated, nothing runs */
+    int poison;       /* tests: the arena is filled with NaN before each forward */
 };
 int t3d_graph_build(struct t3d_graph *g, const struct t3d_plan *plan,
                     struct t3d_err *err) T3D_MUST_CHECK;
@@ -102,6 +107,7 @@ struct t3d_graph_size {
                                          these, packed by other graphs of the pool */
     size_t total_bytes;               /* what this graph allocates: all but constants and shared */
     double forward_flops, backward_flops;
+    double again_flops; /* of backward: what is computed again */
     int n_nodes, n_params;
 };
 void t3d_graph_size(const struct t3d_graph *g, struct t3d_graph_size *s);

@@ -65,6 +65,7 @@ struct t3d_graph {
     const struct t3di_place *place; /* from build on */
     int device;
     int threads, built, ready, n_segments, in_segment;
+    int kept; /* segments from this one on are not computed again */
     const char *scope;
     struct t3d_err err; /* the first complaint */
     int failed;

@@ -95,13 +95,15 @@ static void mark_backward(struct t3d_graph *g)
     }
 }
 
-/* A value is dropped after forward when its producer and all its readers are in one segment. */
+/* A value is dropped after forward when its producer and all its readers are in one segment that
+ * is computed again. */
 static void mark_dropped(struct t3d_graph *g)
 {
     for (int i = 0; i < g->n_values; i++) {
         struct t3di_value *v = &g->value[i];
+        int segment = v->node < 0 ? 0 : g->node[v->node].segment;
 
-        v->dropped = v->root == i && v->node >= 0 && g->node[v->node].segment && !v->keep;
+        v->dropped = v->root == i && segment && segment < g->kept && !v->keep;
     }
     for (int i = 0; i < g->n_nodes; i++)
         for (int j = 0; g->node[i].op && j < g->node[i].call.n_in; j++)
@@ -444,6 +446,54 @@ static int place(struct t3d_graph *g)
     return 0;
 }
 
+/* --- the whole plan ------------------------------------------------------------------------- */
+
+static void forget(struct t3d_graph *g)
+{
+    for (int i = 0; i < g->n_values; i++) {
+        struct t3di_value *v = &g->value[i];
+
+        v->n_reads = v->recomputed = 0;
+        v->slot = v->again = v->grad = -1;
+    }
+    for (int i = 0; i < g->n_nodes; i++)
+        g->node[i].again = 0;
+    if (g->n_steps)
+        memset(g->step, 0, (size_t)g->n_steps * sizeof *g->step);
+    g->n_steps = g->n_slots = 0;
+    g->arena_bytes = g->unplanned_bytes = g->work_bytes = 0;
+}
+
+static int plan_with(struct t3d_graph *g, int kept)
+{
+    forget(g);
+    g->kept = kept;
+    mark_dropped(g);
+    mark_again(g);
+    if (add_steps(g) < 0 || live(g) < 0)
+        return -1;
+    place_in_place(g);
+    return place(g);
+}
+
+/* The memory needed most is needed where the backward of a segment has all before it behind it.
+ * For the last one that is where the forward ends: to keep its values until then may cost
+ * nothing. */
+static int plan_recompute(struct t3d_graph *g)
+{
+    int kept = g->n_segments + 1, r = plan_with(g, kept);
+
+    while (r == 0 && kept > 1) {
+        size_t bytes = g->arena_bytes;
+
+        r = plan_with(g, kept - 1);
+        if (r == 0 && g->arena_bytes > bytes)
+            return plan_with(g, kept);
+        kept--;
+    }
+    return r;
+}
+
 int t3di_plan(struct t3d_graph *g, struct t3d_err *err)
 {
     choose_storage(g);
@@ -457,12 +507,7 @@ int t3di_plan(struct t3d_graph *g, struct t3d_err *err)
                                "the loss does not depend on any parameter");
         mark_backward(g);
     }
-    mark_dropped(g);
-    mark_again(g);
-    if (add_steps(g) < 0 || live(g) < 0)
-        return t3d_err_nomem(err, "the plan");
-    place_in_place(g);
-    if (place(g) < 0)
+    if ((g->plan.recompute && g->plan.loss.node >= 0 ? plan_recompute(g) : plan_with(g, 1)) < 0)
         return t3d_err_nomem(err, "the plan");
     return T3D_OK;
 }

@@ -15,9 +15,12 @@ static double mib(size_t bytes)
 int t3d_report_plan(FILE *to, const struct t3d_graph *g)
 {
     struct t3d_graph_size s;
+    char again[64] = "";
     int r;
 
     t3d_graph_size(g, &s);
+    if (s.again_flops > 0)
+        snprintf(again, sizeof again, ", of these %.3f computed again", s.again_flops * 1e-9);
     r = fprintf(to,
                 "nodes         %12d\n"
                 "values        %12.1f MiB (each with memory of its own: %.1f MiB)\n"
@@ -27,11 +30,11 @@ int t3d_report_plan(FILE *to, const struct t3d_graph *g)
                 "constants     %12.1f MiB, packed %.1f MiB, of these shared %.1f MiB\n"
                 "in all        %12.1f MiB without the constants as given\n"
                 "forward       %12.3f GFLOP\n"
-                "backward      %12.3f GFLOP\n",
+                "backward      %12.3f GFLOP%s\n",
                 s.n_nodes, mib(s.arena_bytes), mib(s.unplanned_bytes), mib(s.work_bytes),
                 mib(s.input_bytes), mib(s.param_bytes), mib(s.grad_bytes), mib(s.constant_bytes),
                 mib(s.state_bytes), mib(s.shared_bytes), mib(s.total_bytes), s.forward_flops * 1e-9,
-                s.backward_flops * 1e-9);
+                s.backward_flops * 1e-9, again);
     return r < 0 ? -1 : 0;
 }
 

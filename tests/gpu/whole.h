@@ -35,8 +35,7 @@ static struct net make_net(enum t3d_backend backend, enum t3d_storage storage, i
 
         if (!i)
             n.first = w;
-        if (recompute)
-            t3d_graph_recompute_begin(g);
+        t3d_graph_segment_begin(g);
         h = t3d_matmul(g, t3d_layer_norm(g, y, PARAM(WIDTH), PARAM(WIDTH), 1e-5), w,
                        PARAM(3 * WIDTH), T3D_ACT_NONE);
         h = t3d_attend_packed(g, h, T3D_NONE, T3D_NONE, &(struct t3d_attention){.heads = 2});
@@ -44,12 +43,12 @@ static struct net make_net(enum t3d_backend backend, enum t3d_storage storage, i
         h = t3d_matmul(g, t3d_rms_norm(g, y, PARAM(WIDTH), 1e-6), PARAM(2 * WIDTH, WIDTH),
                        PARAM(2 * WIDTH), T3D_ACT_GELU_TANH);
         y = t3d_matmul_add(g, h, PARAM(WIDTH, 2 * WIDTH), PARAM(WIDTH), T3D_ACT_NONE, y);
-        if (recompute)
-            t3d_graph_recompute_end(g);
+        t3d_graph_segment_end(g);
     }
 #undef PARAM
     n.loss = t3d_mse(g, y, n.target, T3D_NONE);
-    if (t3d_graph_build(g, &(struct t3d_plan){.loss = n.loss, .poison = 1}, &err) < 0)
+    if (t3d_graph_build(g, &(struct t3d_plan){.loss = n.loss, .recompute = recompute, .poison = 1},
+                        &err) < 0)
         stop("net", err.msg);
     return n;
 }

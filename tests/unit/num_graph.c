@@ -24,7 +24,7 @@ static struct t3d_ref param(struct t3d_graph *g, const char *name, int64_t rows,
 }
 
 /* A transformer block: what the networks of the project are made of. */
-static struct t3d_ref block(struct t3d_graph *g, struct t3d_ref x, int i, int recompute)
+static struct t3d_ref block(struct t3d_graph *g, struct t3d_ref x, int i)
 {
     struct t3d_ref h, w[8];
     char name[32];
@@ -36,8 +36,7 @@ static struct t3d_ref block(struct t3d_graph *g, struct t3d_ref x, int i, int re
         snprintf(name, sizeof name, "blocks.%d.%d", i, k);
         w[k] = param(g, name, rows[k], columns[k]);
     }
-    if (recompute)
-        t3d_graph_recompute_begin(g);
+    t3d_graph_segment_begin(g);
     t3d_graph_scope(g, "blocks.%d", i);
     h = t3d_layer_norm(g, x, w[0], w[1], 1e-5);
     h = t3d_matmul(g, h, w[2], T3D_NONE, T3D_ACT_NONE);
@@ -46,8 +45,7 @@ static struct t3d_ref block(struct t3d_graph *g, struct t3d_ref x, int i, int re
     h = t3d_layer_norm(g, x, w[6], w[7], 1e-5);
     h = t3d_matmul(g, h, w[4], T3D_NONE, T3D_ACT_GELU);
     x = t3d_matmul_add(g, h, w[5], T3D_NONE, T3D_ACT_NONE, x);
-    if (recompute)
-        t3d_graph_recompute_end(g);
+    t3d_graph_segment_end(g);
     return x;
 }
 
@@ -91,10 +89,13 @@ static struct net make_net(int recompute, int poison)
     n.target = t3d_graph_input(n.g, "target", T3D_SHAPE(BATCH, TOKENS, WIDTH));
     y = t3d_matmul(n.g, n.x, param(n.g, "first", WIDTH, WIDTH), T3D_NONE, T3D_ACT_NONE);
     for (int i = 0; i < BLOCKS; i++)
-        y = block(n.g, y, i, recompute);
+        y = block(n.g, y, i);
     n.loss = t3d_mse(n.g, y, n.target, T3D_NONE);
     if (t3d_graph_build(
-            n.g, &(struct t3d_plan){.loss = n.loss, .check_finite = 1, .poison = poison}, &err) < 0)
+            n.g,
+            &(struct t3d_plan){
+                .loss = n.loss, .recompute = recompute, .check_finite = 1, .poison = poison},
+            &err) < 0)
         fail_msg("%s", err.msg);
     fill_params(n.g, 1);
     fill_input(n.g, n.x, 2);
