@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* evaluate/evaluate.h -- what the parts of t3d-evaluate share: evaluate.c has the options and the
  * run, evaluate_checkpoint.c what a generator makes for the objects of a split, evaluate_items.c
- * the pairs, evaluate_report.c what is known before and after them. */
+ * the pairs, evaluate_rows.c their rows, evaluate_report.c what is known before and after them. */
 #ifndef T3D_EVALUATE_EVALUATE_H
 #define T3D_EVALUATE_EVALUATE_H
 
@@ -41,6 +41,23 @@ struct evaluate_made {
     struct evaluate_cost cost;
 };
 
+enum { EVALUATE_VIEWS = 20 /* of T3D_VIEW_SET */ };
+
+/* A pair in hand. */
+struct evaluate_item {
+    const struct t3d_match *match;
+    char key[65];                       /* of what needs no network; "" = not known yet */
+    char network_key[T3D_NETWORKS][65]; /* "" = not in use */
+    struct t3d_metric_choice choice;    /* what is still to be measured */
+    const cJSON *old;                   /* row of an earlier run, some of which stands, or NULL */
+    cJSON *json;                        /* the row, when it is known whole */
+    int reused;                         /* nothing is to be measured */
+    struct t3d_err err, network_err[T3D_NETWORKS];
+    struct t3d_pair_result result;
+    int n_pictures;               /* of each side: views of objects, one of files, none of clouds */
+    struct t3d_pictures pictures; /* kept for the networks */
+};
+
 struct evaluate_run {
     const struct evaluate_conf *conf;
     const char *command_line, *output;
@@ -49,7 +66,8 @@ struct evaluate_run {
     struct t3d_pair_options options;
     struct t3d_matches matches;
     struct t3d_networks *networks;
-    t3d_metric_reasons reason; /* of metrics that were asked for and cannot be had */
+    t3d_metric_reasons reason;     /* of metrics that were asked for and cannot be had */
+    struct t3d_metric_choice lost; /* of those, the ones whose network's weights are wrong */
     struct t3d_captions *captions;
     struct t3d_text_list pool;
     const char **caption;       /* of each match; NULL = has none */
@@ -59,11 +77,13 @@ struct evaluate_run {
     int warped; /* an item has view-consistency:warp-l1 */
     struct t3d_report *report;
     struct t3d_progress *progress;
-    cJSON *before; /* items of an earlier run by key */
+    cJSON *before; /* items of an earlier run by uid */
     struct t3d_arena arena;
-    char params[65];                   /* hash of what the results depend on beside the files */
-    size_t next, room, warned, reused; /* room: items that the wave may still have */
-    struct evaluate_item **held;       /* of the wave, measured but for the networks */
+    /* Hashes of what results depend on beside the files: all but the metrics' names; those that
+     * need no network; of each network in use what it is and its metrics' names. */
+    char params[65], names[65], network[T3D_NETWORKS][65];
+    size_t next, room, warned, reused, in_part; /* room: items that the wave may still have */
+    struct evaluate_item **held;                /* of the wave, measured but for the networks */
     size_t n_held;
     double written_s, write_cost_s;
 };
@@ -91,6 +111,16 @@ int evaluate_ref_hash(char hex[65], const struct evaluate_run *x, size_t i, int 
 
 /* Measure every pair, in order, into the report, which is written now and then. */
 int evaluate_items(struct evaluate_run *x, struct t3d_err *err) T3D_MUST_CHECK;
+
+/* --- evaluate_rows.c --- */
+
+/* Keys, and what of an earlier row stands. T3D_END: all of it. */
+int evaluate_row_begin(const struct evaluate_run *x, struct evaluate_item *item, int thread,
+                       struct t3d_err *err) T3D_MUST_CHECK;
+/* The row of an item that is measured, or failed. */
+cJSON *evaluate_row(const struct evaluate_run *x, struct evaluate_item *item);
+/* Of a full name the row of t3d_metrics, -1 = none. */
+int evaluate_metric_of(const char *id);
 
 /* --- evaluate_report.c --- */
 

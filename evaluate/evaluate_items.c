@@ -9,49 +9,9 @@
 #include "base/par.h"
 #include "evaluate/evaluate.h"
 #include "geom/read.h"
-#include "metric/file_hash.h"
 #include "metric/views.h"
 
 enum { MAX_WARNINGS = 10, WAVE_BYTES = 512 << 20 /* of pictures that wait for the networks */ };
-
-struct evaluate_item {
-    const struct t3d_match *match;
-    char key[65];
-    cJSON *json;
-    struct t3d_err err;
-    int reused;
-    struct t3d_pair_result result;
-    struct t3d_pictures pictures; /* for the networks */
-};
-
-static const char *caption_of(const struct evaluate_run *x, const struct evaluate_item *item)
-{
-    return x->caption[item->match - x->matches.match];
-}
-
-/* What the item's result is a function of. */
-static int make_key(const struct evaluate_run *x, struct evaluate_item *item, int thread,
-                    struct t3d_err *err)
-{
-    char pred[65], ref[65];
-    struct t3d_sha256 *h;
-    size_t i = (size_t)(item->match - x->matches.match);
-    int r = t3d_file_hash(pred, x->importer, thread, item->match->pred, err);
-
-    if (r == T3D_OK)
-        r = evaluate_ref_hash(ref, x, i, thread, err);
-    if (r == T3D_OK)
-        r = t3d_sha256_new(&h, err);
-    if (r < 0)
-        return r;
-    t3d_sha256_add_str(h, x->params);
-    t3d_sha256_add_str(h, item->match->uid);
-    t3d_sha256_add_str(h, pred);
-    t3d_sha256_add_str(h, ref);
-    t3d_sha256_add_str(h, caption_of(x, item) ? caption_of(x, item) : "");
-    t3d_sha256_end(h, item->key);
-    return T3D_OK;
-}
 
 /* --- one pair --- */
 
@@ -75,7 +35,8 @@ static int open_reference(struct t3d_shape *ref, const struct evaluate_run *x,
 static int measure_shapes(const struct evaluate_run *x, struct evaluate_item *item, int thread,
                           struct t3d_err *err)
 {
-    const struct t3d_metric_choice *c = &x->options.choice;
+    const struct t3d_metric_choice *c = &item->choice;
+    struct t3d_pair_options o = x->options;
     int keeps = t3d_networks_need(c), draws = keeps || t3d_metrics_need(c, T3D_METRIC_PICTURE) ||
                                               t3d_metrics_need(c, T3D_METRIC_WARP);
     int captions = t3d_metrics_need(c, T3D_METRIC_CAPTION);
@@ -90,10 +51,11 @@ static int measure_shapes(const struct evaluate_run *x, struct evaluate_item *it
         t3d_shape_close(&ref);
         return t3d_err_prefix(err, "prediction");
     }
-    r = t3d_pair_shapes(&item->result, &x->options, item->match->uid, &pred, &ref, err);
+    o.choice = *c;
+    item->n_pictures = pred.is_cloud || ref.is_cloud ? 0 : EVALUATE_VIEWS;
+    r = t3d_pair_shapes(&item->result, &o, item->match->uid, &pred, &ref, err);
     if (r == T3D_OK && draws)
-        r = t3d_pair_views(&item->result, &x->options, &pred, &ref, keeps ? &item->pictures : NULL,
-                           err);
+        r = t3d_pair_views(&item->result, &o, &pred, &ref, keeps ? &item->pictures : NULL, err);
     if (r == T3D_OK && captions && !pred.is_cloud)
         r = t3d_networks_caption(x->networks, &item->result, c,
                                  pred.gaussians.n ? NULL : &pred.scene,
@@ -104,13 +66,24 @@ static int measure_shapes(const struct evaluate_run *x, struct evaluate_item *it
     return r;
 }
 
+static int measure_pictures(const struct evaluate_run *x, struct evaluate_item *item,
+                            struct t3d_err *err)
+{
+    struct t3d_pair_options o = x->options;
+
+    o.choice = item->choice;
+    item->n_pictures = 1;
+    return t3d_pair_pictures(&item->result, &o, item->match->pred, item->match->ref,
+                             t3d_networks_need(&o.choice) ? &item->pictures : NULL, err);
+}
+
 static int measure_item(const struct evaluate_run *x, struct evaluate_item *item, int thread,
                         struct t3d_err *err)
 {
     const struct t3d_match *m = item->match;
-    cJSON *old;
     int r;
 
+    t3d_pair_clear(&item->result);
     if (m->ambiguous)
         return t3d_err_set(err, T3D_SKIP, "ambiguous-name",
                            "several files are called '%s': keep one in each folder", m->uid);
@@ -121,19 +94,11 @@ static int measure_item(const struct evaluate_run *x, struct evaluate_item *item
         return t3d_err_set(err, T3D_SKIP, m->pred ? "no-reference" : "no-prediction",
                            "'%s' has no counterpart in --%s", m->pred ? m->pred : m->ref,
                            m->pred ? "ref" : "pred");
-    r = make_key(x, item, thread, err);
-    if (r < 0)
-        return r;
-    old = cJSON_GetObjectItemCaseSensitive(x->before, item->key);
-    if (old) {
-        item->json = cJSON_Duplicate(old, 1);
-        item->reused = 1;
-        return item->json ? T3D_OK : t3d_err_nomem(err, m->uid);
-    }
-    if (!x->matches.pictures)
-        return measure_shapes(x, item, thread, err);
-    return t3d_pair_pictures(&item->result, &x->options, m->pred, m->ref,
-                             t3d_networks_need(&x->options.choice) ? &item->pictures : NULL, err);
+    r = evaluate_row_begin(x, item, thread, err);
+    if (r != T3D_OK)
+        return r == T3D_END ? T3D_OK : r;
+    return x->matches.pictures ? measure_pictures(x, item, err)
+                               : measure_shapes(x, item, thread, err);
 }
 
 static void work(void *ctx, int thread, void *p)
@@ -146,44 +111,19 @@ static void work(void *ctx, int thread, void *p)
 
 /* --- rows --- */
 
-static cJSON *row_of(const struct evaluate_item *item)
-{
-    int missing = !item->match->pred || !item->match->ref, ok = item->err.code == T3D_OK;
-    cJSON *o = cJSON_CreateObject(), *result, *part;
-
-    t3d_json_set_str(o, "uid", item->match->uid);
-    t3d_json_set_str(o, "status", ok ? "ok" : missing ? "missing" : "fail");
-    if (item->key[0])
-        t3d_json_set_str(o, "key", item->key);
-    if (!ok) {
-        t3d_json_set_str(o, "reason", item->err.reason);
-        t3d_json_set_str(o, "message", item->err.msg);
-        return o;
-    }
-    result = t3d_pair_json(&item->result);
-    while ((part = cJSON_DetachItemViaPointer(result, result->child)))
-        cJSON_AddItemToObject(o, part->string, part);
-    cJSON_Delete(result);
-    return o;
-}
-
-/* Names of a row's metrics, in the order of the table. */
 static void know_metrics(struct evaluate_run *x, const cJSON *row)
 {
     const cJSON *v;
 
     cJSON_ArrayForEach (v, cJSON_GetObjectItemCaseSensitive(row, "metrics")) {
-        for (int i = 0; i < t3d_n_metrics; i++) {
-            const struct t3d_metric *m = &t3d_metrics[i];
-            char name[T3D_METRIC_ID_SIZE];
-            int n = snprintf(name, sizeof name, "%s:%s", m->family, m->dialect);
-            if (strncmp(v->string, name, (size_t)n) != 0 ||
-                (v->string[n] != ':' && v->string[n] != 0))
-                continue;
-            x->warped |= m->kind == T3D_METRIC_WARP;
-            t3d_report_metric(x->report, v->string, m->better, t3d_metric_target(m, v->string),
-                              m->target_text);
-        }
+        int i = evaluate_metric_of(v->string);
+
+        if (i < 0)
+            continue;
+        x->warped |= t3d_metrics[i].kind == T3D_METRIC_WARP;
+        t3d_report_metric(x->report, v->string, t3d_metrics[i].better,
+                          t3d_metric_target(&t3d_metrics[i], v->string),
+                          t3d_metrics[i].target_text);
     }
 }
 
@@ -222,13 +162,14 @@ static int emit(void *ctx, void *p, struct t3d_err *err)
         return r;
     }
     if (!item->json)
-        item->json = row_of(item);
+        item->json = evaluate_row(x, item);
     bad = strcmp(t3d_json_str(item->json, "status", ""), "ok") != 0;
     if (bad && x->warned++ < MAX_WARNINGS)
         t3d_warn("%s: %s", item->match->uid, t3d_json_str(item->json, "message", ""));
     else if (bad && x->warned == MAX_WARNINGS + 1)
         t3d_warn("the report has the other items that failed");
     x->reused += (size_t)item->reused;
+    x->in_part += item->old && !item->reused;
     t3d_progress_add(x->progress, bad ? 2 : 0);
     know_metrics(x, item->json);
     r = t3d_report_add(x->report, item->json, err);
@@ -271,19 +212,25 @@ static int hold(void *ctx, void *p, struct t3d_err *err)
     return T3D_OK;
 }
 
+/* What one network cannot do does not keep the others from it. */
 static void ask_networks(struct evaluate_run *x, struct evaluate_item *item)
 {
     char what[48] = "";
-    int r;
 
-    if (item->err.code != T3D_OK || item->json)
+    if (item->err.code != T3D_OK || item->reused)
         return;
     if (!x->matches.pictures)
         snprintf(what, sizeof what, T3D_VIEW_SET "-%u", x->options.resolution);
-    r = t3d_networks_measure(x->networks, &item->result, &x->options.choice, &item->pictures,
-                             (size_t)(item->match - x->matches.match), what, &item->err);
-    if (r == T3D_OK)
-        item->err.code = T3D_OK;
+    for (int k = 0; k < T3D_NETWORKS; k++) {
+        struct t3d_err err;
+        int r = t3d_networks_measure(x->networks, &item->result, &item->choice, k, &item->pictures,
+                                     (size_t)(item->match - x->matches.match), what, &err);
+
+        if (r == T3D_SKIP)
+            item->network_err[k] = err;
+        else if (r != T3D_OK)
+            item->err = err;
+    }
 }
 
 /* T3D_END behind the last wave. */

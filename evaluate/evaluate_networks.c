@@ -90,13 +90,32 @@ static void drop_kind(struct evaluate_run *x, enum t3d_metric_kind kind, const c
     }
 }
 
+/* Metrics that were chosen before and have left since because of their network's weights. */
+static void note_lost(struct evaluate_run *x, const struct t3d_metric_choice *before)
+{
+    for (int k = 0; k < T3D_NETWORKS; k++) {
+        const struct t3d_err *why = t3d_networks_failed(x->networks, k);
+        size_t n = 0;
+
+        for (int i = 0; i < t3d_n_metrics && why; i++) {
+            if (t3d_network_of(&t3d_metrics[i]) != k || !before->on[i])
+                continue;
+            x->lost.on[i] = 1;
+            n++;
+        }
+        if (n)
+            t3d_warn("%s: %s: %zu metrics fail, the others are measured", t3d_network_name[k],
+                     why->msg, n);
+    }
+}
+
 int evaluate_networks(struct evaluate_run *x, struct t3d_err *err)
 {
     const struct t3d_networks_options o = {.workspace = x->conf->common.workspace,
                                            .clip = x->conf->clip,
                                            .lpips = x->conf->lpips,
                                            .threads = (int)x->conf->common.threads};
-    struct t3d_metric_choice *c = &x->options.choice;
+    struct t3d_metric_choice *c = &x->options.choice, before;
     struct t3d_text_pool pool;
     int r;
 
@@ -112,7 +131,10 @@ int evaluate_networks(struct evaluate_run *x, struct t3d_err *err)
         drop_kind(x, T3D_METRIC_RANK, "needs captions: --captions FILE");
         drop_kind(x, T3D_METRIC_CAPTION, "needs captions: --captions FILE");
     }
+    before = *c;
     r = t3d_networks_open(&x->networks, c, &o, x->reason, err);
+    if (r == T3D_OK)
+        note_lost(x, &before);
     if (r == T3D_OK)
         r = find_captions(x, err);
     if (r == T3D_OK)

@@ -11,37 +11,79 @@
 #include "evaluate/evaluate.h"
 #include "metric/file_hash.h"
 
-enum { FORMAT_VERSION = 3 };
+enum { FORMAT_VERSION = 4 };
 
-/* Everything but the files on which values depend, as text of sorted JSON, hashed; the same goes
- * into the report. */
-static int set_params(struct evaluate_run *x, struct t3d_err *err)
+/* Names of the chosen metrics that need this network, -1 = none. */
+static cJSON *names_of(const struct t3d_metric_choice *c, int network)
 {
-    cJSON *s = t3d_report_settings(x->report), *names = cJSON_CreateArray();
-    char name[T3D_METRIC_ID_SIZE], *text;
+    cJSON *names = cJSON_CreateArray();
 
     for (int i = 0; i < t3d_n_metrics; i++) {
-        if (!x->options.choice.on[i])
+        char name[T3D_METRIC_ID_SIZE];
+
+        if (!c->on[i] || t3d_network_of(&t3d_metrics[i]) != network)
             continue;
         snprintf(name, sizeof name, "%s:%s", t3d_metrics[i].family, t3d_metrics[i].dialect);
         cJSON_AddItemToArray(names, cJSON_CreateString(name));
     }
-    t3d_json_set(s, "metrics", names);
+    return names;
+}
+
+/* Of its text with sorted keys. */
+static int hash_json(char hex[65], const cJSON *o, struct t3d_err *err)
+{
+    char *text = t3d_json_text(o, 1);
+
+    if (!text)
+        return t3d_err_nomem(err, "the settings");
+    t3d_sha256_hex(text, strlen(text), hex);
+    free(text);
+    return T3D_OK;
+}
+
+/* Network k, if it is in use: its hash, and into the settings what it is. */
+static int set_network(struct evaluate_run *x, int k, cJSON *settings, cJSON *all,
+                       struct t3d_err *err)
+{
+    cJSON *o = cJSON_CreateObject(), *names = names_of(&x->options.choice, k), *name;
+    int r = T3D_OK;
+
+    cJSON_ArrayForEach (name, names)
+        cJSON_AddItemToArray(all, cJSON_CreateString(name->valuestring));
+    t3d_networks_describe(x->networks, k, settings);
+    t3d_networks_describe(x->networks, k, o);
+    if (names && names->child) {
+        t3d_json_set(o, "metrics", names);
+        r = hash_json(x->network[k], o, err);
+    } else {
+        cJSON_Delete(names);
+    }
+    cJSON_Delete(o);
+    return r;
+}
+
+/* Everything but the files on which values depend; the same goes into the report. */
+static int set_params(struct evaluate_run *x, struct t3d_err *err)
+{
+    cJSON *s = t3d_report_settings(x->report), *names = names_of(&x->options.choice, -1);
+    int r;
+
+    t3d_json_set(s, "metrics", cJSON_CreateNull()); /* its place; has hashes of its own */
     t3d_json_set_str(s, "normalize", x->conf->normalize);
     t3d_json_set_num(s, "points", (double)x->conf->points);
     t3d_json_set_num(s, "emd_points", (double)x->conf->emd_points);
     t3d_json_set_bool(s, "emd_floor", x->conf->emd_floor);
     t3d_json_set_num(s, "resolution", (double)x->conf->resolution);
-    t3d_networks_describe(x->networks, s);
     evaluate_made_describe(x, s);
     t3d_json_set_num(s, "format", FORMAT_VERSION);
     t3d_json_set_num(s, "seed", (double)x->conf->common.seed);
-    text = t3d_json_text(s, 1);
-    if (!text)
-        return t3d_err_nomem(err, "the settings");
-    t3d_sha256_hex(text, strlen(text), x->params);
-    free(text);
-    return T3D_OK;
+    r = hash_json(x->params, s, err);
+    if (r == T3D_OK)
+        r = hash_json(x->names, names, err);
+    for (int k = 0; k < T3D_NETWORKS && r == T3D_OK; k++)
+        r = set_network(x, k, s, names, err);
+    t3d_json_set(s, "metrics", names);
+    return r;
 }
 
 /* A row stands for its files and settings, except that the machine may have been busy. */
@@ -51,7 +93,7 @@ static int may_stand(const cJSON *item)
            strncmp(t3d_json_str(item, "reason", ""), "parser-", 7) != 0;
 }
 
-/* Items of the report that is there, by their keys. */
+/* Items of the report that is there, by their uids. */
 static int read_before(struct evaluate_run *x, struct t3d_err *err)
 {
     cJSON *old = NULL, *items, *item;
@@ -67,7 +109,7 @@ static int read_before(struct evaluate_run *x, struct t3d_err *err)
     items = cJSON_GetObjectItemCaseSensitive(old, "items");
     while (items && (item = cJSON_DetachItemFromArray(items, 0))) {
         if (!may_stand(item) ||
-            !cJSON_AddItemToObject(x->before, t3d_json_str(item, "key", ""), item))
+            !cJSON_AddItemToObject(x->before, t3d_json_str(item, "uid", ""), item))
             cJSON_Delete(item);
     }
     cJSON_Delete(old);
@@ -86,7 +128,10 @@ static void add_absent(struct evaluate_run *x)
         if (!x->reason[i][0])
             continue;
         snprintf(id, sizeof id, "%s:%s", m->family, m->dialect);
-        t3d_report_absent(x->report, id, m->target_text, x->reason[i]);
+        if (x->lost.on[i])
+            t3d_report_lost(x->report, id, m->target_text, x->reason[i]);
+        else
+            t3d_report_absent(x->report, id, m->target_text, x->reason[i]);
     }
     for (int i = 0; i < t3d_n_metrics && clip; i++) {
         const struct t3d_metric *m = &t3d_metrics[i];
@@ -196,6 +241,8 @@ int evaluate_finish(struct evaluate_run *x, struct t3d_err *err)
         return stopped;
     if (x->reused)
         t3d_info("%zu of %zu items are those of an earlier run", x->reused, x->matches.n);
+    if (x->in_part)
+        t3d_info("%zu of %zu items are in part those of an earlier run", x->in_part, x->matches.n);
     print_summary(x);
     t3d_info("%zu items, %llu failed: %s", x->matches.n,
              (unsigned long long)t3d_report_failed(x->report), x->output);

@@ -29,71 +29,117 @@ static void drop_kind(struct t3d_metric_choice *c, t3d_metric_reasons reason,
             drop(c, reason, i, why);
 }
 
-static int lpips_net(const struct t3d_metric *m)
+/* As enum t3d_lpips_net counts, then the CLIP. */
+const char *const t3d_network_name[T3D_NETWORKS] = {"lpips-alex", "lpips-vgg", "lpips-squeeze",
+                                                    "clip"};
+_Static_assert((int)T3D_NETWORK_CLIP == (int)T3D_LPIPS_NETS, "one for each LPIPS, then the CLIP");
+
+int t3d_network_of(const struct t3d_metric *m)
 {
-    return m->what & (T3D_LPIPS_OTHER_EPS - 1);
+    switch (m->kind) {
+    case T3D_METRIC_LPIPS:
+        return m->what & (T3D_LPIPS_OTHER_EPS - 1);
+    case T3D_METRIC_CLIP:
+    case T3D_METRIC_RANK:
+    case T3D_METRIC_OPPOSITE:
+        return T3D_NETWORK_CLIP;
+    default:
+        return -1;
+    }
 }
 
-/* The networks of the choice from the workspace's models; T3D_END when one is not there. */
-static int open_net(struct t3d_networks *n, int net, t3d_metric_reasons reason, int row,
-                    struct t3d_err *err)
+static int needs(const struct t3d_metric_choice *c, int network)
 {
-    char name[32], *dir;
+    for (int i = 0; i < t3d_n_metrics; i++)
+        if (c->on[i] && t3d_network_of(&t3d_metrics[i]) == network)
+            return 1;
+    return 0;
+}
+
+static void drop_network(struct t3d_metric_choice *c, t3d_metric_reasons reason, int network,
+                         const char *why)
+{
+    for (int i = 0; i < t3d_n_metrics; i++)
+        if (c->on[i] && t3d_network_of(&t3d_metrics[i]) == network)
+            drop(c, reason, i, why);
+}
+
+/* Weights that cannot be read, or are not what they should be: their metrics fail, the run goes on.
+ * Any other error stays one. */
+static int lose(struct t3d_networks *n, struct t3d_metric_choice *c, t3d_metric_reasons reason,
+                int network, int r, struct t3d_err *err)
+{
+    if (r != T3D_SKIP && !(r == T3D_FAIL && strcmp(err->reason, "system") == 0))
+        return r;
+    n->failed[network] = *err;
+    n->failed[network].code = T3D_SKIP;
+    drop_network(c, reason, network, err->msg);
+    return T3D_OK;
+}
+
+const struct t3d_err *t3d_networks_failed(const struct t3d_networks *n, int network)
+{
+    return n->failed[network].code ? &n->failed[network] : NULL;
+}
+
+static int open_lpips_dir(struct t3d_lpips **l, struct t3d_networks *n, const char *name,
+                          struct t3d_err *err)
+{
+    char *dir;
+    int r = t3d_model_find(&dir, n->options.workspace, name, &n->arena, err);
+
+    return r == T3D_OK
+               ? t3d_lpips_open(l, dir, &(struct t3d_lpips_options){.threads = n->options.threads},
+                                err)
+               : r;
+}
+
+/* --lpips: one network, in place of all that have names. Which one wrong weights are of cannot be
+ * told: then all are lost. */
+static int open_named_lpips(struct t3d_networks *n, struct t3d_metric_choice *c,
+                            t3d_metric_reasons reason, struct t3d_err *err)
+{
+    struct t3d_lpips *l = NULL;
+    char why[256];
     int r;
 
-    if (n->lpips[net])
+    if (!t3d_metrics_need(c, T3D_METRIC_LPIPS))
         return T3D_OK;
-    snprintf(name, sizeof name, "lpips-%s", t3d_lpips_net_name[net]);
-    if (n->options.lpips) { /* had another network: opened before */
-        snprintf(reason[row], sizeof reason[row], "%.150s has another network", n->options.lpips);
-        return T3D_END;
-    }
-    r = t3d_model_find(&dir, n->options.workspace, name, &n->arena, err);
-    if (r < 0) {
-        snprintf(reason[row], sizeof reason[row], "%s", err->msg);
-        return r == T3D_USAGE ? T3D_END : r;
-    }
-    return t3d_lpips_open(&n->lpips[net], dir,
-                          &(struct t3d_lpips_options){.threads = n->options.threads}, err);
-}
-
-static int open_named_lpips(struct t3d_networks *n, struct t3d_err *err)
-{
-    struct t3d_lpips *l;
-    char *dir;
-    int r = t3d_model_find(&dir, n->options.workspace, n->options.lpips, &n->arena, err);
-
-    if (r == T3D_OK)
-        r = t3d_lpips_open(&l, dir, &(struct t3d_lpips_options){.threads = n->options.threads},
-                           err);
-    if (r == T3D_OK)
+    r = open_lpips_dir(&l, n, n->options.lpips, err);
+    snprintf(why, sizeof why, "%.150s has another network", n->options.lpips);
+    if (l)
         n->lpips[t3d_lpips_info(l)->net] = l;
-    return r;
+    for (int net = 0; net < T3D_LPIPS_NETS; net++) {
+        if (!needs(c, net))
+            continue;
+        if (r < 0 && lose(n, c, reason, net, r, err) < 0)
+            return r;
+        if (r == T3D_OK && !n->lpips[net])
+            drop_network(c, reason, net, why);
+    }
+    return T3D_OK;
 }
 
+/* Those of the workspace's models that the choice needs; without, they are not to be had. */
 static int open_lpips(struct t3d_networks *n, struct t3d_metric_choice *c,
                       t3d_metric_reasons reason, struct t3d_err *err)
 {
     int r = T3D_OK;
 
-    if (n->options.lpips && t3d_metrics_need(c, T3D_METRIC_LPIPS))
-        r = open_named_lpips(n, err);
-    for (int i = 0; i < t3d_n_metrics && r == T3D_OK; i++) {
-        if (!c->on[i] || t3d_metrics[i].kind != T3D_METRIC_LPIPS)
+    if (n->options.lpips)
+        return open_named_lpips(n, c, reason, err);
+    for (int net = 0; net < T3D_LPIPS_NETS && r == T3D_OK; net++) {
+        if (!needs(c, net))
             continue;
-        r = open_net(n, lpips_net(&t3d_metrics[i]), reason, i, err);
-        if (r == T3D_END) {
-            c->on[i] = 0;
+        r = open_lpips_dir(&n->lpips[net], n, t3d_network_name[net], err);
+        if (r == T3D_USAGE) {
+            drop_network(c, reason, net, err->msg);
             r = T3D_OK;
+        } else if (r < 0) {
+            r = lose(n, c, reason, net, r, err);
         }
     }
     return r;
-}
-
-static int needs_clip(const struct t3d_metric_choice *c)
-{
-    return t3d_metrics_need(c, T3D_METRIC_CLIP) || t3d_metrics_need(c, T3D_METRIC_RANK) ||
-           t3d_metrics_need(c, T3D_METRIC_OPPOSITE);
 }
 
 /* Its name; of a folder named by its path with the first digits of the weights' hash. */
@@ -108,19 +154,20 @@ static int name_clip(struct t3d_networks *n, struct t3d_err *err)
     return n->clip_name ? T3D_OK : t3d_err_nomem(err, "a name");
 }
 
-static int open_clip(struct t3d_networks *n, struct t3d_metric_choice *c, struct t3d_err *err)
+static int open_clip(struct t3d_networks *n, struct t3d_metric_choice *c, t3d_metric_reasons reason,
+                     struct t3d_err *err)
 {
     struct t3d_encoder_options o = {.threads = n->options.threads, .background = {255, 255, 255}};
     char *dir;
     int r;
 
-    if (!needs_clip(c))
+    if (!needs(c, T3D_NETWORK_CLIP))
         return T3D_OK;
     r = t3d_model_find(&dir, n->options.workspace, n->options.clip, &n->arena, err);
     if (r == T3D_OK)
         r = t3d_encoder_open(&n->clip, dir, &o, err);
     if (r < 0)
-        return r;
+        return lose(n, c, reason, T3D_NETWORK_CLIP, r, err);
     if (!t3d_encoder_info(n->clip)->image_size || !t3d_encoder_info(n->clip)->max_tokens)
         return t3d_err_set(err, T3D_USAGE, "usage",
                            "--clip '%s' takes no %s: name a CLIP with both towers", n->options.clip,
@@ -142,7 +189,7 @@ int t3d_networks_open(struct t3d_networks **out, struct t3d_metric_choice *choic
     n->options = *o;
     r = open_lpips(n, choice, reason, err);
     if (r == T3D_OK)
-        r = open_clip(n, choice, err);
+        r = open_clip(n, choice, reason, err);
     if (r < 0)
         t3d_networks_free(n);
     else
@@ -167,33 +214,37 @@ const char *t3d_networks_clip(const struct t3d_networks *n)
     return n->clip ? n->clip_name : NULL;
 }
 
-void t3d_networks_describe(const struct t3d_networks *n, cJSON *settings)
+static void describe_lpips(const struct t3d_lpips_info *info, cJSON *settings)
 {
-    for (int i = 0; i < T3D_LPIPS_NETS; i++) {
-        const struct t3d_lpips_info *info;
-        char name[32];
-        cJSON *o;
+    char name[32];
+    cJSON *o;
 
-        if (!n->lpips[i])
-            continue;
-        info = t3d_lpips_info(n->lpips[i]);
-        snprintf(name, sizeof name, "lpips_%s", t3d_lpips_net_name[i]);
-        o = cJSON_AddObjectToObject(settings, name);
-        t3d_json_set_str(o, "network", info->backbone_hash);
-        t3d_json_set_str(o, "heads", info->heads_hash);
-        t3d_json_set_bool(o, "published", info->published);
-    }
-    if (n->clip) {
-        const struct t3d_encoder_info *info = t3d_encoder_info(n->clip);
-        cJSON *o = cJSON_AddObjectToObject(settings, "clip");
+    snprintf(name, sizeof name, "lpips_%s", t3d_lpips_net_name[info->net]);
+    o = cJSON_AddObjectToObject(settings, name);
+    t3d_json_set_str(o, "network", info->backbone_hash);
+    t3d_json_set_str(o, "heads", info->heads_hash);
+    t3d_json_set_bool(o, "published", info->published);
+}
 
-        t3d_json_set_str(o, "name", n->clip_name);
-        t3d_json_set_str(o, "weights", info->weights_hash);
-        t3d_json_set_str(o, "tokenizer", info->tokenizer_hash);
-        t3d_json_set_str(o, "recipe", info->recipe);
-    }
+static void describe_clip(const struct t3d_networks *n, cJSON *settings)
+{
+    const struct t3d_encoder_info *info = t3d_encoder_info(n->clip);
+    cJSON *o = cJSON_AddObjectToObject(settings, "clip");
+
+    t3d_json_set_str(o, "name", n->clip_name);
+    t3d_json_set_str(o, "weights", info->weights_hash);
+    t3d_json_set_str(o, "tokenizer", info->tokenizer_hash);
+    t3d_json_set_str(o, "recipe", info->recipe);
     if (n->ranks)
         t3d_json_set_str(settings, "pool", n->pool_hash);
+}
+
+void t3d_networks_describe(const struct t3d_networks *n, int network, cJSON *settings)
+{
+    if (network != T3D_NETWORK_CLIP && n->lpips[network])
+        describe_lpips(t3d_lpips_info(n->lpips[network]), settings);
+    else if (network == T3D_NETWORK_CLIP && n->clip)
+        describe_clip(n, settings);
 }
 
 /* --- texts ------------------------------------------------------------------------------------ */
@@ -303,7 +354,7 @@ int t3d_networks_texts(struct t3d_networks *n, struct t3d_metric_choice *choice,
 
 int t3d_networks_need(const struct t3d_metric_choice *c)
 {
-    return t3d_metrics_need(c, T3D_METRIC_LPIPS) || needs_clip(c);
+    return t3d_metrics_need(c, T3D_METRIC_LPIPS) || needs(c, T3D_NETWORK_CLIP);
 }
 
 void t3d_pictures_free(struct t3d_pictures *p)
@@ -346,7 +397,7 @@ static int measure_net(struct t3d_networks *n, struct t3d_pair_result *out,
         const struct t3d_metric *m = &t3d_metrics[k];
         double sum = 0;
 
-        if (!c->on[k] || m->kind != T3D_METRIC_LPIPS || lpips_net(m) != net ||
+        if (!c->on[k] || m->kind != T3D_METRIC_LPIPS || t3d_network_of(m) != net ||
             !(m->what & T3D_LPIPS_OVER_BLACK) != !black)
             continue;
         for (size_t i = 0; i < p->n; i++)
@@ -359,35 +410,29 @@ static int measure_net(struct t3d_networks *n, struct t3d_pair_result *out,
     return r;
 }
 
-static int measure_lpips(struct t3d_networks *n, struct t3d_pair_result *out,
-                         const struct t3d_metric_choice *c, const struct t3d_pictures *p,
-                         const char *what, struct t3d_err *err)
+static int wants_lpips(const struct t3d_metric_choice *c, int net, int black)
 {
-    unsigned wanted = 0;
-    int r = T3D_OK;
-
     for (int i = 0; i < t3d_n_metrics; i++)
-        if (c->on[i] && t3d_metrics[i].kind == T3D_METRIC_LPIPS)
-            wanted |= 1u << (2 * lpips_net(&t3d_metrics[i]) +
-                             !!(t3d_metrics[i].what & T3D_LPIPS_OVER_BLACK));
-    for (int k = 0; k < 2 * T3D_LPIPS_NETS && r == T3D_OK; k++)
-        if (wanted >> k & 1)
-            r = measure_net(n, out, c, p, k / 2, k % 2, what, err);
-    return r;
+        if (c->on[i] && t3d_network_of(&t3d_metrics[i]) == net &&
+            !(t3d_metrics[i].what & T3D_LPIPS_OVER_BLACK) == !black)
+            return 1;
+    return 0;
 }
 
 int t3d_networks_measure(struct t3d_networks *n, struct t3d_pair_result *out,
-                         const struct t3d_metric_choice *choice, const struct t3d_pictures *p,
-                         size_t item, const char *what, struct t3d_err *err)
+                         const struct t3d_metric_choice *choice, int network,
+                         const struct t3d_pictures *p, size_t item, const char *what,
+                         struct t3d_err *err)
 {
     int r = T3D_OK;
 
-    if (p->n == 0)
+    if (p->n == 0 || !needs(choice, network))
         return T3D_OK;
-    if (p->ref)
-        r = measure_lpips(n, out, choice, p, what, err);
-    if (r == T3D_OK && n->clip)
-        r = t3di_networks_clip(n, out, choice, p, item, what, err);
+    if (network == T3D_NETWORK_CLIP)
+        return n->clip ? t3di_networks_clip(n, out, choice, p, item, what, err) : T3D_OK;
+    for (int black = 0; black < 2 && r == T3D_OK && p->ref && n->lpips[network]; black++)
+        if (wants_lpips(choice, network, black))
+            r = measure_net(n, out, choice, p, network, black, what, err);
     return r;
 }
 

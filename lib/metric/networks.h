@@ -5,7 +5,8 @@
  *     r = t3d_networks_open(&n, &choice, &options, reason, err);
  *     r = t3d_networks_texts(n, &choice, caption, n_items, &pool, reason, err);
  *     ... draw ...
- *     r = t3d_networks_measure(n, &result, &choice, &pictures, item, "ring16+4-512", err);
+ *     for (int k = 0; k < T3D_NETWORKS; k++)
+ *         r = t3d_networks_measure(n, &result, &choice, k, &pictures, item, "ring16+4-512", err);
  *
  * One object at a time, with all threads inside. */
 #ifndef T3D_METRIC_NETWORKS_H
@@ -24,15 +25,25 @@ struct t3d_networks_options {
     int threads;
 };
 
+/* The networks of an evaluation: LPIPS's three as enum t3d_lpips_net counts them, and a CLIP. */
+enum { T3D_NETWORK_CLIP = 3, T3D_NETWORKS = 4 };
+extern const char *const t3d_network_name[T3D_NETWORKS]; /* "lpips-alex", ..., "clip" */
+/* Which one the metric needs, -1 = none. */
+int t3d_network_of(const struct t3d_metric *m);
+
 /* Why a metric of the table cannot be had; "" = it can. */
 typedef char t3d_metric_reasons[T3D_METRICS_MAX][512];
 
 /* Opens what the choice needs. A metric whose weights are not there leaves the choice and has a
- * reason, which names the command that gets them; weights that are there and wrong are an error. */
+ * reason, which names the command that gets them; of a network whose weights are there and wrong
+ * the metrics leave it too, and t3d_networks_failed says so. */
 int t3d_networks_open(struct t3d_networks **out, struct t3d_metric_choice *choice,
                       const struct t3d_networks_options *o, t3d_metric_reasons reason,
                       struct t3d_err *err) T3D_MUST_CHECK;
 void t3d_networks_free(struct t3d_networks *n);
+
+/* What is wrong with the weights, with their file's name; NULL = nothing. */
+const struct t3d_err *t3d_networks_failed(const struct t3d_networks *n, int network);
 
 /* Texts that compete with the captions in r-precision. */
 struct t3d_text_pool {
@@ -48,8 +59,8 @@ int t3d_networks_texts(struct t3d_networks *n, struct t3d_metric_choice *choice,
                        const char *const *caption, size_t n_items, const struct t3d_text_pool *pool,
                        t3d_metric_reasons reason, struct t3d_err *err) T3D_MUST_CHECK;
 
-/* Hashes and names of what is in use, for settings that results depend on. */
-void t3d_networks_describe(const struct t3d_networks *n, cJSON *settings);
+/* Adds hashes and names of what the network's results depend on; nothing when it is not in use. */
+void t3d_networks_describe(const struct t3d_networks *n, int network, cJSON *settings);
 
 /* The name of the CLIP in use, as in full names; NULL = none. */
 const char *t3d_networks_clip(const struct t3d_networks *n);
@@ -66,10 +77,12 @@ struct t3d_pictures {
 };
 void t3d_pictures_free(struct t3d_pictures *p);
 
-/* Adds to out; what = "ring16+4-512", "" for pictures as they are. */
+/* Adds to out what of the choice needs this network; what = "ring16+4-512", "" for pictures as they
+ * are. */
 int t3d_networks_measure(struct t3d_networks *n, struct t3d_pair_result *out,
-                         const struct t3d_metric_choice *choice, const struct t3d_pictures *p,
-                         size_t item, const char *what, struct t3d_err *err) T3D_MUST_CHECK;
+                         const struct t3d_metric_choice *choice, int network,
+                         const struct t3d_pictures *p, size_t item, const char *what,
+                         struct t3d_err *err) T3D_MUST_CHECK;
 
 /* caption-accuracy of an object made of triangles, or of Gaussians (the other NULL). Any thread. */
 int t3d_networks_caption(const struct t3d_networks *n, struct t3d_pair_result *out,

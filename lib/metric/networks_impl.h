@@ -17,6 +17,7 @@ struct t3d_networks {
     struct t3d_lpips *lpips[T3D_LPIPS_NETS];
     struct t3d_encoder *clip;
     const char *clip_name;
+    struct t3d_err failed[T3D_NETWORKS]; /* code T3D_OK = it did not */
     /* texts: distinct captions of items and pool, sorted */
     const char **text;
     size_t n_texts, width;

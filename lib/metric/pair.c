@@ -325,13 +325,21 @@ static int volume_metrics(struct t3d_pair_result *out, const struct pair *p, str
     return r;
 }
 
+static int needs_points(const struct t3d_metric_choice *c)
+{
+    return t3d_metrics_need(c, T3D_METRIC_POINTS) || t3d_metrics_need(c, T3D_METRIC_SURFACE) ||
+           t3d_metrics_need(c, T3D_METRIC_MANHATTAN) || t3d_metrics_need(c, T3D_METRIC_CENTRES) ||
+           t3d_metrics_need(c, T3D_METRIC_EMD);
+}
+
 static int measure(struct t3d_pair_result *out, struct pair *p, struct t3d_err *err)
 {
     int r = t3d_frame_apply(p->o->frame, p->pred, p->ref, &p->scale, &p->edge, err);
+    int samples = needs_points(&p->o->choice);
 
-    if (r == T3D_OK)
+    if (r == T3D_OK && samples)
         r = take_points(&p->sample_pred, p, p->pred, STREAM_PRED, err);
-    if (r == T3D_OK)
+    if (r == T3D_OK && samples)
         r = take_points(&p->sample_ref, p, p->ref, STREAM_REF, err);
     if (r == T3D_OK && t3d_metrics_need(&p->o->choice, T3D_METRIC_POINTS))
         r = points_metrics(out, p, err);

@@ -144,6 +144,13 @@ void t3d_report_absent(struct t3d_report *r, const char *id, const char *target_
     t3d_json_set_str(o, "reason", reason);
 }
 
+void t3d_report_lost(struct t3d_report *r, const char *id, const char *target_text,
+                     const char *reason)
+{
+    t3d_report_absent(r, id, target_text, reason);
+    t3d_json_set_num(cJSON_GetObjectItemCaseSensitive(r->absent, id), "failed", 0);
+}
+
 int t3d_report_add(struct t3d_report *r, cJSON *item, struct t3d_err *err)
 {
     const char *status = t3d_json_str(item, "status", "fail");
@@ -189,13 +196,36 @@ static size_t collect(const cJSON *items, const char *group, const char *id, con
     return n;
 }
 
-static uint64_t count_failed(const cJSON *items, const char *group)
+/* "lpips:vgg" names "lpips:vgg" and "lpips:vgg:ring16+4-512". */
+static int names(const char *name, const char *id)
+{
+    size_t n = strlen(name);
+
+    return strncmp(name, id, n) == 0 && (id[n] == 0 || id[n] == ':');
+}
+
+static int has_failed(const cJSON *item, const char *id)
+{
+    const cJSON *metrics = cJSON_GetObjectItemCaseSensitive(item, "metrics"), *name,
+                *failed = cJSON_GetObjectItemCaseSensitive(item, "failed");
+
+    if (strcmp(t3d_json_str(item, "status", "fail"), "ok") == 0 ||
+        cJSON_IsNumber(cJSON_GetObjectItemCaseSensitive(metrics, id)))
+        return 0;
+    cJSON_ArrayForEach (name, failed) {
+        if (names(name->string, id))
+            return 1;
+    }
+    return !failed;
+}
+
+static uint64_t count_failed(const cJSON *items, const char *group, const char *id)
 {
     const cJSON *item;
     uint64_t n = 0;
 
     cJSON_ArrayForEach (item, items)
-        n += in_group(item, group) && strcmp(t3d_json_str(item, "status", "fail"), "ok") != 0;
+        n += in_group(item, group) && has_failed(item, id);
     return n;
 }
 
@@ -240,7 +270,7 @@ static int summarise(const struct t3d_report *r, cJSON *into, const char *group,
     t3d_json_set_num(o, "mean", mean);
     t3d_json_set(o, "ci95", interval(ci));
     t3d_json_set_num(o, "n", (double)n);
-    t3d_json_set_num(o, "failed", (double)count_failed(r->items, group));
+    t3d_json_set_num(o, "failed", (double)count_failed(r->items, group, id));
     floors = collect(r->items, group, id, "floors", v);
     for (size_t i = 0; i < floors; i++)
         floor += v[i] / (double)floors;
@@ -287,7 +317,7 @@ static int add_summary(struct t3d_report *r, struct t3d_err *err)
 {
     size_t n = (size_t)cJSON_GetArraySize(r->items);
     double *v = malloc((n ? n : 1) * sizeof *v);
-    const cJSON *known;
+    cJSON *known, *copy;
     int status = v ? T3D_OK : t3d_err_nomem(err, "the summary");
 
     cJSON_DeleteItemFromObjectCaseSensitive(r->root, "summary");
@@ -297,7 +327,10 @@ static int add_summary(struct t3d_report *r, struct t3d_err *err)
     if (status == T3D_OK)
         status = add_groups(r, v, err);
     cJSON_ArrayForEach (known, r->absent) {
-        t3d_json_set(r->summary, known->string, cJSON_Duplicate(known, 1));
+        copy = cJSON_Duplicate(known, 1);
+        if (cJSON_GetObjectItemCaseSensitive(copy, "failed"))
+            t3d_json_set_num(copy, "failed", (double)count_failed(r->items, NULL, known->string));
+        t3d_json_set(r->summary, known->string, copy);
     }
     free(v);
     return status;

@@ -40,9 +40,14 @@ void t3d_report_value(struct t3d_report *r, const char *id, enum t3d_better bett
 /* A metric that is not measured, and why. */
 void t3d_report_absent(struct t3d_report *r, const char *id, const char *target_text,
                        const char *reason);
+/* The same of one that could not be measured: the items count as failed. */
+void t3d_report_lost(struct t3d_report *r, const char *id, const char *target_text,
+                     const char *reason);
 
 /* Takes the item over: {"uid", "status": "ok" | "fail" | "missing", "reason"?, "message"?, "key"?,
- * "group"?, "metrics": {ID: value}, "floors"?: {ID: value}, "notes"?: {ID: text}}. */
+ * "group"?, "metrics": {ID: value}, "floors"?: {ID: value}, "notes"?: {ID: text}, "failed"?:
+ * {ID or "family:dialect": ...}}. An item that is not ok counts as failed in the summary of each
+ * metric that it has no value of; where it has "failed", of those alone. */
 int t3d_report_add(struct t3d_report *r, cJSON *item, struct t3d_err *err) T3D_MUST_CHECK;
 /* The items so far, an array; borrowed. */
 const cJSON *t3d_report_items(const struct t3d_report *r);

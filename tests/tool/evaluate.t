@@ -162,8 +162,8 @@ is "$(value text.json '.summary["clip-score:raw"].reason | test("--captions")')"
 expect_status 2 'a CLIP that is not there' text --captions list.ndjson --clip clip-vit-b32 -o text.json
 like "$err" 'fetch weights clip-vit-b32' 'names the command'
 mkdir weights && echo x >weights/a.pth
-expect_status 1 'wrong weights' text --captions list.ndjson --lpips ./weights -o text.json
-like "$err" 'a.pth' 'are named'
+expect_status 3 'wrong weights' text --captions list.ndjson --lpips ./weights -o text.json
+like "$(value text.json '.items[0].message')" '^lpips:vgg: .*a.pth' 'are named'
 
 expect_status 2 'nothing to do' t3d evaluate
 expect_status 2 'a file and a folder' t3d evaluate --pred pred --ref a.ply

@@ -76,7 +76,8 @@ for j in prose:judge-prose dead:judge-died mute:judge-timeout flood:judge-overfl
 		"fail ${j#*:} 12 1 " 'a row with the reason, its captions and its quality'
 	is "$(jq -r '.uid + " " + .reason' rejects)" "two/001 ${j#*:}" 'and a line of --rejects'
 done
-is "$(jq -r '.summary[].failed' j.json | head -1)" 1 'it is counted'
+is "$(jq -c '[.summary["t3bench-quality:coded:clip-nano:v12x5-64", "t3bench-alignment:coded:flood:64"] | .n, .failed]' j.json)" '[1,0,0,1]' \
+	'it is counted where it failed'
 # shellcheck disable=SC2086
 expect_status 0 'a good judge afterwards' bench $one --judge 'sh good' -o j.json
 is "$(jq -r '.items[0].metrics["t3bench-alignment:coded:good:64"]' j.json)" 75 'is asked again'

@@ -99,6 +99,48 @@ static cJSON *make_report(const char *path, const char *id, double shift)
     return out;
 }
 
+/* One item has a value of one metric and failed in another, one in all. */
+static void failed_in_part(void **state)
+{
+    static const struct {
+        const char *id;
+        int n, failed;
+    } want[] = {{"m:x", 2, 1}, {"m:y:z", 1, 2}, {"m:w", 0, 2}, {"m:q", 0, 2}, {"m:p", 1, 1}};
+    char path[] = "/tmp/t3d-report.XXXXXX";
+    struct t3d_report *r;
+    cJSON *o, *summary;
+
+    (void)state;
+    close(mkstemp(path));
+    assert_int_equal(t3d_report_new(&r, "evaluate", "t3d evaluate", 7, NULL), T3D_OK);
+    t3d_report_metric(r, "m:x", T3D_LOWER, NAN, NULL);
+    t3d_report_metric(r, "m:y:z", T3D_LOWER, NAN, NULL);
+    t3d_report_metric(r, "m:p", T3D_LOWER, NAN, NULL);
+    t3d_report_lost(r, "m:w", NULL, "wrong weights");
+    t3d_report_lost(r, "m:q", NULL, "wrong weights");
+    o = item("good", "ok", "m:x", 1);
+    t3d_json_set_num(cJSON_GetObjectItem(o, "metrics"), "m:y:z", 1);
+    t3d_json_set_num(cJSON_GetObjectItem(o, "metrics"), "m:p", 1);
+    assert_int_equal(t3d_report_add(r, o, NULL), T3D_OK);
+    o = item("part", "fail", "m:x", 1); /* m:p is none of its metrics: did not fail */
+    o = t3d_json_set(o, "failed", cJSON_Parse("{\"m:y\": {}, \"m:w\": {}, \"m:q\": {}}")) ? NULL
+                                                                                          : o;
+    assert_int_equal(t3d_report_add(r, o, NULL), T3D_OK);
+    assert_int_equal(t3d_report_add(r, item("bad", "fail", NULL, 0), NULL), T3D_OK);
+    assert_int_equal(t3d_report_failed(r), 2);
+    assert_int_equal(t3d_report_write(r, path, 1, NULL), T3D_OK);
+    summary = cJSON_Duplicate(t3d_report_summary(r), 1);
+    for (size_t i = 0; i < T3D_COUNT(want); i++) {
+        const cJSON *s = cJSON_GetObjectItemCaseSensitive(summary, want[i].id);
+
+        assert_int_equal((int)t3d_json_num(s, "n", -1), want[i].n);
+        assert_int_equal((int)t3d_json_num(s, "failed", -1), want[i].failed);
+    }
+    cJSON_Delete(summary);
+    t3d_report_free(r);
+    unlink(path);
+}
+
 static void summary(void **state)
 {
     char path[] = "/tmp/t3d-report.XXXXXX";
@@ -150,9 +192,8 @@ static void comparing(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(interval_of_a_mean),
-        cmocka_unit_test(signs),
-        cmocka_unit_test(summary),
+        cmocka_unit_test(interval_of_a_mean), cmocka_unit_test(signs),
+        cmocka_unit_test(failed_in_part),     cmocka_unit_test(summary),
         cmocka_unit_test(comparing),
     };
 

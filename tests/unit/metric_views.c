@@ -224,7 +224,7 @@ static void scores_as_torchmetrics(void **state)
     draw_disc(p.pred, 220, 30, 30);
     draw_disc(p.pred + 4 * WIDTH * HEIGHT, 40, 60, 220);
     t3d_pair_clear(&out);
-    assert_int_equal(t3d_networks_measure(n, &out, &c, &p, 0, "", &err), T3D_OK);
+    assert_int_equal(t3d_networks_measure(n, &out, &c, T3D_NETWORK_CLIP, &p, 0, "", &err), T3D_OK);
     for (int i = 0; i < t3d_n_metrics; i++) {
         char name[64];
         if (t3d_metrics[i].kind == T3D_METRIC_LPIPS && t3d_metrics[i].by_default)
@@ -241,7 +241,7 @@ static void scores_as_torchmetrics(void **state)
     }
     assert_int_equal(found, 7);
     t3d_pair_clear(&out); /* without a caption; of one view there is no opposite one */
-    assert_int_equal(t3d_networks_measure(n, &out, &c, &p, 1, "", &err), T3D_OK);
+    assert_int_equal(t3d_networks_measure(n, &out, &c, T3D_NETWORK_CLIP, &p, 1, "", &err), T3D_OK);
     for (int i = 0; i < t3d_n_metrics; i++)
         assert_true(isnan(out.value[i]));
     t3d_networks_free(n);
