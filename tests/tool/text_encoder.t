@@ -15,14 +15,15 @@ runs=$T3D_WORKSPACE/runs
 begin() {
 	run=$1 encoders=$2
 	shift 2
-	t3d train --model turbo3d --run "$run" --text-encoder "$encoders" --schedule-steps 4 --batch-size 2 \
+	t3d train --model turbo3d --run "$run" --text-encoder "$encoders" --schedule-steps 3 --batch-size 2 \
 		--validate-every 0 -q "$@"
 }
 sums() {
-	(cd "$runs/$1" && sha256sum config.json model.safetensors checkpoints/step-00000004.safetensors)
+	(cd "$runs/$1" && sha256sum config.json model.safetensors checkpoints/step-00000003.safetensors)
 }
 
 # --- features come first ---------------------------------------------------------------------------------------
+t3d embed --inputs texts --tokens -q --shard 0/2 -o parts
 expect_status 2 'without features' begin clip clip-nano
 like "$err" 't3d embed --model clip-nano --tokens' 'the command that makes them is named'
 t3d embed --inputs texts -q
@@ -30,13 +31,20 @@ expect_status 2 'with rows of whole captions alone' begin clip clip-nano
 like "$err" 't3d embed --model clip-nano --tokens' 'likewise'
 t3d embed --inputs texts --tokens -q
 expect_status 0 'with token features' begin clip clip-nano
+mv "$T3D_WORKSPACE/embeddings/clip-nano" one-part && cp -r parts "$T3D_WORKSPACE/embeddings/clip-nano"
+expect_status 2 'with half of them' begin halves clip-nano
+like "$err" "has no token features of 'clip-nano'" 'a caption is named'
+t3d embed --inputs texts --tokens -q --shard 1/2 -o "$T3D_WORKSPACE/embeddings/clip-nano"
+expect_status 0 'in two parts' begin halves clip-nano
+is "$(sums halves)" "$(sums clip)" 'the same weights'
+rm -r "$T3D_WORKSPACE/embeddings/clip-nano" && mv one-part "$T3D_WORKSPACE/embeddings/clip-nano"
 is "$(jq -c '[.vocabulary, .text_tokens, (.text_encoders[] | .model, .family, .tokens, (.weights_sha256 | length))]' \
 	"$runs/clip/config.json")" '[null,16,"clip-nano","clip",16,64]' 'config.json says whose they are'
 ok "$([ ! -e "$runs/clip/vocab.json" ]; echo $?)" 'and there is no vocabulary'
 
 # --- k + (n - k) steps, any threads, the guide's spelling ----------------------------------------------------------
-t3d train --model turbo3d --run parts --text_encoder clip_nano --schedule-steps 4 --batch-size 2 --validate-every 2 \
-	--steps 3 --checkpoint-every 1 -q -j 1
+t3d train --model turbo3d --run parts --text_encoder clip_nano --schedule-steps 3 --batch-size 2 --validate-every 2 \
+	--steps 2 --checkpoint-every 1 -q -j 1
 ok "$([ -s "$runs/parts/samples/step-00000002.png" ]; echo $?)" 'validation draws captions by their features'
 begin parts clip-nano -j 3
 begin whole clip-nano -j 2 --validate-every 2
@@ -55,8 +63,6 @@ expect_status 0 'a prompt of 100 kB' t3d generate "$long" --checkpoint "$runs/cl
 like "$err" "longer than the model's 16 tokens" 'is cut, with a warning'
 expect_status 0 'a word nobody trained on' t3d generate 'a red Einhorn' --checkpoint "$runs/clip" -o word.ply
 unlike "$err" 'no caption' 'is the network'"'"'s matter'
-expect_status 0 'bench captions' t3d bench captions --checkpoint "$runs/clip" --count 2 --splits test --world one
-expect_status 0 'evaluate' t3d evaluate --checkpoint "$runs/clip" --split val --count 1 --metrics cost --progress none -o cost.json
 printf 'a red cube\n' >prompt_x.txt
 expect_status 0 't3bench' t3d bench t3bench --checkpoint "$runs/clip" --prompts prompt_x.txt --viewpoints 12 --resolution 64 \
 	--text-encoder "$T3D_SOURCE/models/clip-nano" -o t3bench.json
@@ -105,6 +111,8 @@ refuse 'another encoder' "'./other' has weights of SHA-256 [0-9a-f]{64}, .*'t5-t
 rm -r "$T3D_WORKSPACE/models/t5-tiny" && cp -r other "$T3D_WORKSPACE/models/t5-tiny"
 refuse 'another one in its place' "of SHA-256 [0-9a-f]{64}, .*'t5-tiny' of $hash" \
 	t3d generate x --checkpoint "$runs/both" -o x.ply
+refuse 'by bench captions' 'of SHA-256' t3d bench captions --checkpoint "$runs/both" --text-encoder ./other
+refuse 'by evaluate' 'of SHA-256' t3d evaluate --checkpoint "$runs/both" --split all --text-encoder ./other -o x.json
 refuse 'an encoder for a model without' 'leave out --text-encoder' t3d generate x -o x.ply --text-encoder clip-nano
 refuse 'a third one' 'names 3 networks, the model takes 2' t3d generate x --checkpoint "$runs/both" -o x.ply \
 	--text-encoder ./t5-tiny,clip-nano,./t5-tiny
