@@ -57,11 +57,13 @@ static struct model make_model(void)
     return x;
 }
 
-/* Texts 0 and 1, and no text, on rows 2, 0 and 1. */
+/* Texts 0 and 1, the latter as shards have it, without a line break; and no text: on rows 2, 0 and
+ * 1. */
 static void put(struct model *x, struct t3d_conditioning *t, int cut[BATCH])
 {
+    static const char line[] = "a green torus on a yellow, purple cone";
     struct t3d_condition c[BATCH] = {
-        {text[0], strlen(text[0]), 2, 7}, {text[1], strlen(text[1]), 0, 7}, {NULL, 0, 1, 7}};
+        {text[0], strlen(text[0]), 2, 7}, {line, strlen(line), 0, 7}, {NULL, 0, 1, 7}};
 
     if (t3d_conditioning_put(t, x->g, &x->m, &config, c, BATCH, &err) < 0)
         fail_msg("%s", err.msg);
