@@ -99,7 +99,7 @@ static int open_nano(struct nano *n, int threads, struct t3d_err *err)
     n->g = t3d_graph_new(T3D_CPU, threads);
     if (!n->g)
         return t3d_err_nomem(err, "the model");
-    n->step = t3d_generator_step_build(n->g, &n->size, BATCH);
+    n->step = t3d_generator_step_build(n->g, &n->size, BATCH, NULL);
     plan.loss = n->step.loss;
     r = t3d_graph_build(n->g, &plan, err);
     if (r == T3D_OK)

@@ -10,6 +10,7 @@
 #include "base/log.h"
 #include "base/openmp.h"
 #include "model/run_dir.h"
+#include "net/lpips.h"
 
 static const struct t3d_opt opts[] = {
     {0, "model", T3D_OPT_STRING, offsetof(struct train_conf, model), "NAME", NULL,
@@ -68,6 +69,18 @@ static const struct t3d_opt opts[] = {
      "AdamW's, of matrices; else 0, for clip 0.1"},
     {0, "ema-decay", T3D_OPT_DOUBLE, offsetof(struct train_conf, ema_decay), "X", "0.995", NULL,
      "of the averaged weights, which are what is kept; 0 = none"},
+    {0, "loss-perceptual", T3D_OPT_DOUBLE, offsetof(struct train_conf, loss.perceptual), "X", "0",
+     NULL, "share in the loss of LPIPS, drawn beside wanted views; .5 in GS-LRM; not for clip"},
+    {0, "perceptual-weights", T3D_OPT_STRING, offsetof(struct train_conf, perceptual_weights),
+     "NAME-or-DIR", NULL, NULL,
+     "its network: lpips-vgg, lpips-alex or lpips-squeeze of `t3d fetch weights`, or a folder; "
+     "stays as it is"},
+    {0, "loss-ssim", T3D_OPT_DOUBLE, offsetof(struct train_conf, loss.ssim), "X", "0", NULL,
+     "share of 1 - SSIM of these views; not for clip"},
+    {0, "loss-depth", T3D_OPT_DOUBLE, offsetof(struct train_conf, loss.depth), "X", "0", NULL,
+     "share in the loss of the drawn depth's distance from the rendered one; not for clip"},
+    {0, "loss-opacity", T3D_OPT_DOUBLE, offsetof(struct train_conf, loss.opacity), "X", "0", NULL,
+     "share of the Gaussians' mean opacity: those that nothing needs vanish; not for clip"},
     {0, "backgrounds", T3D_OPT_DOUBLE, offsetof(struct train_conf, backgrounds), "SHARE", "0", NULL,
      "for clip: pictures that stand on a random colour, not on white"},
     {0, "neighbours", T3D_OPT_U64, offsetof(struct train_conf, neighbours), "N", NULL, NULL,
@@ -108,6 +121,8 @@ static int run_in(struct train_conf *c, const char *dir, struct t3d_arena *a, st
         r = train_need_pretrained(c, dir, err);
     if (r == T3D_OK)
         r = train_find_text(c, err);
+    if (r == T3D_OK)
+        r = train_need_perceptual(c, err);
     if (r == T3D_OK && !stored)
         stored = train_settings_json(c);
     if (r == T3D_OK && train_take_means(c, stored))
@@ -122,11 +137,26 @@ static int run_in(struct train_conf *c, const char *dir, struct t3d_arena *a, st
     return r;
 }
 
+static int run_named(struct train_conf *c, struct t3d_arena *a, struct t3d_err *err)
+{
+    char *name = c->run ? t3d_strdup(a, c->run) : t3d_sprintf(a, "%s-%s", c->model, c->size);
+    char *dir = name ? t3d_sprintf(a, "%s/runs/%s", c->common.workspace, name) : NULL;
+    int r;
+
+    if (!dir)
+        return t3d_err_nomem(err, "a path");
+    if (strchr(name, '/') || name[0] == '.' || !*name)
+        return t3d_err_set(err, T3D_USAGE, "usage", "--run '%s' is not a plain name", name);
+    if (!c->plan && !c->common.dry_run)
+        return run_in(c, dir, a, err);
+    r = train_need_perceptual(c, err);
+    return r == T3D_OK ? train_print_plan(c, err) : r;
+}
+
 static int run(void *conf, struct t3d_err *err)
 {
     struct train_conf *c = conf;
     struct t3d_arena a = {0};
-    char *name, *dir;
     int r;
 
     train_presets(c);
@@ -139,20 +169,11 @@ static int run(void *conf, struct t3d_err *err)
         r = train_name_text(c, &a, err);
     if (r == T3D_OK && (c->plan || c->common.dry_run))
         r = train_find_text(c, err);
-    if (r < 0) {
-        t3d_arena_free(&a);
-        return r;
-    }
-    name = c->run ? t3d_strdup(&a, c->run) : t3d_sprintf(&a, "%s-%s", c->model, c->size);
-    dir = name ? t3d_sprintf(&a, "%s/runs/%s", c->common.workspace, name) : NULL;
-    if (!dir)
-        r = t3d_err_nomem(err, "a path");
-    else if (strchr(name, '/') || name[0] == '.' || !*name)
-        r = t3d_err_set(err, T3D_USAGE, "usage", "--run '%s' is not a plain name", name);
-    else if (c->plan || c->common.dry_run)
-        r = train_print_plan(c, err);
-    else
-        r = run_in(c, dir, &a, err);
+    if (r == T3D_OK && c->perceptual_weights)
+        r = train_open_perceptual(c, &a, err);
+    if (r == T3D_OK)
+        r = run_named(c, &a, err);
+    t3d_lpips_free(c->perceptual);
     t3d_arena_free(&a);
     return r;
 }

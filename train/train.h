@@ -5,6 +5,7 @@
 
 #include "base/tool.h"
 #include "model/generator.h"
+#include "model/losses.h"
 #include "num/device.h"
 
 struct train_conf {
@@ -19,6 +20,9 @@ struct train_conf {
     uint64_t text_tokens;                                         /* 0 = by size */
     struct t3d_generator_encoder encoder[T3D_GENERATOR_ENCODERS]; /* of text_encoder */
     int n_encoders;
+    struct t3d_loss_config loss;
+    const char *perceptual_weights, *perceptual_hash;
+    struct t3d_lpips *perceptual; /* opened from them */
     int plan, multi_stage, keep_best, recompute;
 };
 
@@ -47,6 +51,16 @@ struct t3d_generator_config train_generator_of(const struct train_conf *c);
 int train_name_text(struct train_conf *c, struct t3d_arena *a, struct t3d_err *err);
 /* What the workspace has of these networks; T3D_USAGE names the command that makes it. */
 int train_find_text(struct train_conf *c, struct t3d_err *err);
+
+/* --- terms of the loss -------------------------------------------------------------------------
+ */
+
+int train_check_loss(const struct train_conf *c, struct t3d_err *err); /* part of train_check */
+/* The network of --perceptual-weights, by name or path, and the hash that stands for it in the
+ * settings; t3d_lpips_free(c->perceptual) when all is done. */
+int train_open_perceptual(struct train_conf *c, struct t3d_arena *a, struct t3d_err *err);
+/* With the settings that hold: the network is there where the loss needs it, and only there. */
+int train_need_perceptual(struct train_conf *c, struct t3d_err *err);
 
 /* --- the plan: nothing is trained --------------------------------------------------------------
  */

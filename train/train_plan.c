@@ -24,9 +24,11 @@ static struct t3d_ref build(struct t3d_graph *g, const struct train_conf *c, int
         return t3d_clip_build(g, clip, batch, clip->context).loss;
     reconstructor = train_reconstructor_of(c);
     if (train_is_of_views(c))
-        return t3d_reconstructor_step_build(g, &reconstructor, batch, train_is_nerf_mae(c)).loss;
+        return t3d_reconstructor_step_build(g, &reconstructor, batch, train_is_nerf_mae(c),
+                                            &c->loss)
+            .loss;
     generator = train_generator_of(c);
-    return t3d_generator_step_build(g, &generator, batch).loss;
+    return t3d_generator_step_build(g, &generator, batch, &c->loss).loss;
 }
 
 static struct t3d_graph *plan_of(void *arg, int64_t batch, struct t3d_err *err)

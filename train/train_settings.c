@@ -29,6 +29,11 @@ static const struct {
     {"ema-decay", offsetof(struct train_conf, ema_decay), T3D_OPT_DOUBLE},
     {"backgrounds", offsetof(struct train_conf, backgrounds), T3D_OPT_DOUBLE},
     {"neighbours", offsetof(struct train_conf, neighbours), T3D_OPT_U64},
+    {"loss-ssim", offsetof(struct train_conf, loss.ssim), T3D_OPT_DOUBLE},
+    {"loss-perceptual", offsetof(struct train_conf, loss.perceptual), T3D_OPT_DOUBLE},
+    {"perceptual-weights", offsetof(struct train_conf, perceptual_hash), T3D_OPT_STRING},
+    {"loss-depth", offsetof(struct train_conf, loss.depth), T3D_OPT_DOUBLE},
+    {"loss-opacity", offsetof(struct train_conf, loss.opacity), T3D_OPT_DOUBLE},
     {"seed", offsetof(struct train_conf, common.seed), T3D_OPT_U64},
     {"model", offsetof(struct train_conf, model), T3D_OPT_STRING},
     {"size", offsetof(struct train_conf, size), T3D_OPT_STRING},
@@ -41,6 +46,13 @@ static const struct {
     {"view-set", offsetof(struct train_conf, view_set), T3D_OPT_STRING},
     {"light", offsetof(struct train_conf, light), T3D_OPT_STRING}};
 
+/* A term of the loss that is not there is not a setting: runs from before there were any go on. */
+static void set_number(cJSON *o, size_t i, double value)
+{
+    if (value != 0 || strncmp(settings[i].option, "loss-", 5) != 0)
+        t3d_json_set_num(o, settings[i].option, value);
+}
+
 cJSON *train_settings_json(const struct train_conf *c)
 {
     cJSON *o = cJSON_CreateObject();
@@ -51,9 +63,9 @@ cJSON *train_settings_json(const struct train_conf *c)
         if (settings[i].type == T3D_OPT_STRING && *(const char *const *)p)
             t3d_json_set_str(o, settings[i].option, *(const char *const *)p);
         else if (settings[i].type != T3D_OPT_STRING)
-            t3d_json_set_num(o, settings[i].option,
-                             settings[i].type == T3D_OPT_DOUBLE ? *(const double *)p
-                                                                : (double)*(const uint64_t *)p);
+            set_number(o, i,
+                       settings[i].type == T3D_OPT_DOUBLE ? *(const double *)p
+                                                          : (double)*(const uint64_t *)p);
     }
     return o;
 }
@@ -61,8 +73,9 @@ cJSON *train_settings_json(const struct train_conf *c)
 static int differs(const struct train_conf *c, const cJSON *stored, size_t i)
 {
     cJSON *now = train_settings_json(c);
-    int same = cJSON_Compare(cJSON_GetObjectItem(now, settings[i].option),
-                             cJSON_GetObjectItem(stored, settings[i].option), 1);
+    const cJSON *a = cJSON_GetObjectItem(now, settings[i].option),
+                *b = cJSON_GetObjectItem(stored, settings[i].option);
+    int same = (!a && !b) || cJSON_Compare(a, b, 1);
 
     cJSON_Delete(now);
     return !same;
@@ -251,5 +264,5 @@ int train_check(const struct train_conf *c, struct t3d_err *err)
     if (c->schedule_steps < 1 || c->schedule_steps > MAX_STEPS || c->steps > MAX_STEPS)
         return t3d_err_set(err, T3D_USAGE, "usage",
                            "--schedule-steps and --steps are within 1 and 1,000,000,000");
-    return T3D_OK;
+    return train_check_loss(c, err);
 }

@@ -24,6 +24,26 @@ int t3di_decode_webp(uint8_t *pixels, const struct t3d_image_info *info, const u
     return T3D_OK;
 }
 
+int t3d_image_decode_grey16(struct t3d_image_info *info, uint16_t **pixels, struct t3d_arena *a,
+                            const uint8_t *data, size_t size, struct t3d_err *err)
+{
+    struct t3d_image_info i;
+    int r = t3d_image_probe(&i, data, size, err);
+    uint16_t *p;
+
+    if (r < 0)
+        return r;
+    p = t3d_alloc_raw(a, (size_t)i.width * i.height, sizeof *p);
+    if (!p)
+        return t3d_err_nomem(err, "a picture's pixels");
+    if (i.format != T3D_IMAGE_PNG || !t3di_decode_png_grey16(p, &i, a, data, size))
+        return t3d_err_set(err, T3D_SKIP, "bad-image",
+                           "the picture is damaged, or no PNG of 16-bit grey");
+    *info = i;
+    *pixels = p;
+    return T3D_OK;
+}
+
 int t3d_image_decode(struct t3d_image_info *info, uint8_t **pixels, struct t3d_arena *a,
                      const uint8_t *data, size_t size, struct t3d_err *err)
 {

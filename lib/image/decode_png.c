@@ -197,6 +197,42 @@ size_t t3di_png_room(const struct t3d_image_info *info)
     return (size_t)info->height * ((size_t)info->width * 4 + 1) + SLACK;
 }
 
+/* 8-bit pictures of the fast kinds, or 16-bit grey: what the header says, its CRC and no interlace.
+ */
+static int is_kind(const uint8_t *data, int depth)
+{
+    return data[24] == depth && !data[28] && (depth == 8 || data[25] == 0) &&
+           libdeflate_crc32(0, data + 12, 17) == t3di_be32(data + 29);
+}
+
+int t3di_decode_png_grey16(uint16_t *pixels, const struct t3d_image_info *info, struct t3d_arena *a,
+                           const uint8_t *data, size_t size)
+{
+    struct png p = {.width = info->width, .height = info->height, .bpp = 2};
+    size_t n = 2 * (size_t)p.width, raw_size = (n + 1) * p.height;
+    uint8_t *raw, *row, *above;
+
+    if (!is_kind(data, 16))
+        return 0;
+    raw = t3d_alloc_raw(a, raw_size + SLACK, 1);
+    row = t3d_alloc(a, n + SLACK, 2);
+    if (!raw || !row || !find_idat(&p, a, data, size) || !inflate_all(&p, raw, raw_size))
+        return 0;
+    above = row + n + SLACK;
+    for (uint32_t y = 0; y < p.height; y++, raw += n + 1, pixels += p.width) {
+        uint8_t *done = row;
+
+        if (raw[0] > 4)
+            return 0;
+        t3di_png_unfilter(row, raw + 1, above, n, p.bpp, raw[0]);
+        for (uint32_t x = 0; x < p.width; x++)
+            pixels[x] = (uint16_t)(row[2 * (size_t)x] << 8 | row[2 * (size_t)x + 1]);
+        row = above;
+        above = done;
+    }
+    return 1;
+}
+
 int t3di_decode_png_fast(uint8_t *pixels, const struct t3d_image_info *info, struct t3d_arena *a,
                          const uint8_t *data, size_t size)
 {
@@ -206,7 +242,7 @@ int t3di_decode_png_fast(uint8_t *pixels, const struct t3d_image_info *info, str
     size_t room = (size_t)p.width * 4 * p.height;
     uint8_t *scratch, *raw = raw_size < room ? pixels + (room - raw_size) : pixels;
 
-    if (data[24] != 8 || data[28] || libdeflate_crc32(0, data + 12, 17) != t3di_be32(data + 29))
+    if (!is_kind(data, 8))
         return 0;
     for (int i = 0; i < 256; i++)
         p.palette[i][3] = 255;

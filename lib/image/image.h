@@ -35,4 +35,9 @@ int t3d_image_probe(struct t3d_image_info *info, const uint8_t *data, size_t siz
 int t3d_image_decode(struct t3d_image_info *info, uint8_t **pixels, struct t3d_arena *a,
                      const uint8_t *data, size_t size, struct t3d_err *err) T3D_MUST_CHECK;
 
+/* A PNG of 16-bit grey, not interlaced (render's depth pictures): *pixels (height, width). Any
+ * other picture, or one that is damaged, is T3D_SKIP "bad-image". */
+int t3d_image_decode_grey16(struct t3d_image_info *info, uint16_t **pixels, struct t3d_arena *a,
+                            const uint8_t *data, size_t size, struct t3d_err *err) T3D_MUST_CHECK;
+
 #endif

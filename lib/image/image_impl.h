@@ -38,6 +38,9 @@ int t3di_decode_libpng(uint8_t *pixels, const struct t3d_image_info *info, const
  * t3di_png_room() bytes; row (2, row_room) is scratch. */
 int t3di_decode_png_fast(uint8_t *pixels, const struct t3d_image_info *info, struct t3d_arena *a,
                          const uint8_t *data, size_t size) T3D_MUST_CHECK;
+/* One of 16-bit grey, to pixels (height, width); 0 when it is of another kind or damaged. */
+int t3di_decode_png_grey16(uint16_t *pixels, const struct t3d_image_info *info, struct t3d_arena *a,
+                           const uint8_t *data, size_t size) T3D_MUST_CHECK;
 size_t t3di_png_room(const struct t3d_image_info *info);
 
 /* Undo one row's filter (PNG section 9.2): out = n bytes from the filtered in and the row above,

@@ -15,12 +15,14 @@ static void compare_views(struct t3d_graph *g, struct t3d_generator_step *s)
     s->made = s->m.clean;
     s->clean = t3d_graph_input(g, "clean", t3d_graph_shape(g, s->m.clean));
     t3d_graph_scope(g, "loss");
-    s->loss = t3d_linear(g, t3d_mse(g, s->m.clean, s->clean, s->weight), 0.25, 0);
+    t3d_losses_add(g, &s->losses, T3D_LOSS_RGB,
+                   t3d_linear(g, t3d_mse(g, s->m.clean, s->clean, s->weight), 0.25, 0), 1);
     s->picture = t3d_linear(g, t3d_mse(g, s->m.clean, s->clean, T3D_NONE), 0.25, 0);
 }
 
 static void compare_drawn(struct t3d_graph *g, struct t3d_generator_step *s,
-                          const struct t3d_generator_config *c, int batch)
+                          const struct t3d_generator_config *c, int batch,
+                          const struct t3d_loss_config *losses)
 {
     const struct t3d_splat splat = {.width = c->side, .height = c->side};
     int64_t side = c->side;
@@ -36,21 +38,28 @@ static void compare_drawn(struct t3d_graph *g, struct t3d_generator_step *s,
     alpha = t3d_graph_output(drawn, 1);
     t3d_graph_scope(g, "loss");
     s->made = rgb = t3d_sub(g, t3d_linear(g, drawn, 1, 1), alpha); /* over white */
-    s->loss = t3d_add(g, t3d_mse(g, rgb, s->rgb, s->weight),
-                      t3d_linear(g, t3d_mse(g, alpha, s->alpha, s->weight), ALPHA_SHARE, 0));
+    t3d_losses_add(g, &s->losses, T3D_LOSS_RGB, t3d_mse(g, rgb, s->rgb, s->weight), 1);
+    t3d_losses_add(g, &s->losses, T3D_LOSS_ALPHA, t3d_mse(g, alpha, s->alpha, s->weight),
+                   ALPHA_SHARE);
+    t3d_losses_of_drawn(g, &s->losses, losses,
+                        &(struct t3d_drawn){rgb, s->rgb, alpha, t3d_graph_output(drawn, 2),
+                                            s->m.opacity, s->weight});
     s->picture = t3d_mse(g, rgb, s->rgb, T3D_NONE);
 }
 
 struct t3d_generator_step t3d_generator_step_build(struct t3d_graph *g,
-                                                   const struct t3d_generator_config *c, int batch)
+                                                   const struct t3d_generator_config *c, int batch,
+                                                   const struct t3d_loss_config *losses)
 {
-    struct t3d_generator_step s = {.m = t3d_generator_build(g, c, batch)};
+    struct t3d_generator_step s = {.m = t3d_generator_build(g, c, batch),
+                                   .losses = t3d_losses_begin()};
 
     s.weight = t3d_graph_input(g, "weight", T3D_SHAPE(batch));
     if (c->head == T3D_HEAD_IMAGE)
         compare_views(g, &s);
     else
-        compare_drawn(g, &s, c, batch);
+        compare_drawn(g, &s, c, batch, losses);
+    s.loss = s.losses.sum;
     t3d_graph_keep(g, s.loss);
     t3d_graph_keep(g, s.made);
     t3d_graph_keep(g, s.picture);

@@ -51,6 +51,7 @@ struct training {
     struct t3d_generator_step step;
     struct t3d_arena arena;               /* of the view set */
     t3d_real (*camera)[T3D_SPLAT_CAMERA]; /* (views of the set) */
+    double (*range)[2];                   /* (the same) of depth pictures */
     int32_t *pixel;                       /* (gaussians) place in the loader's pixels */
     int batch;
     double stall_s;
@@ -74,6 +75,7 @@ static void put_noisy(const struct training *t, const uint8_t *rgba, t3d_real ti
 /* View `from` of the sample as the one that is compared at place `to`. */
 static void put_target(struct training *t, const struct t3d_batch *b, int i, int from, int to)
 {
+    double weight = (double)((t3d_real *)t3d_graph_data(t->g, t->step.weight))[i];
     size_t n = (size_t)b->side * (size_t)b->side, at = (size_t)i * SEEN + (size_t)to;
     const uint8_t *rgba = b->pixels + 4 * n * (size_t)(i * READ + from);
     t3d_real *rgb = (t3d_real *)t3d_graph_data(t->g, t->step.rgb) + 3 * n * at,
@@ -82,6 +84,11 @@ static void put_target(struct training *t, const struct t3d_batch *b, int i, int
 
     memcpy(camera, t->camera[b->view[i * READ + from]], sizeof *t->camera);
     t3di_put_picture(rgb, alpha, rgba, n);
+    if (b->depth)
+        t3di_put_depth((t3d_real *)t3d_graph_data(t->g, t->step.losses.depth) + n * at,
+                       (t3d_real *)t3d_graph_data(t->g, t->step.losses.counts) + n * at,
+                       b->depth + n * (size_t)(i * READ + from), rgba, n,
+                       t->range[b->view[i * READ + from]], weight);
 }
 
 /* The clean views themselves, for the head image. */
@@ -212,6 +219,7 @@ static void describe(void *ctx, cJSON *line)
 
     add_errors(t, t->batch, &e);
     put_psnr(line, "psnr", &e);
+    t3d_losses_describe(&t->step.losses, t->g, line);
     t3d_json_set_num(line, "loader_stall_s", t->stall_s);
     t->stall_s = 0;
 }
@@ -297,6 +305,7 @@ static int open_data(struct training *t, struct t3d_err *err)
     data.views = t->size.head == T3D_HEAD_IMAGE ? INPUTS : READ;
     data.view = t3d_generator_view;
     data.fixed = INPUTS;
+    data.need_depth = t->c->loss.depth > 0;
     data.need_captions = 1;
     r = t3d_loader_open(&t->train, &data, err);
     if (r < 0 || !t->c->trainer.validate_every)
@@ -304,6 +313,7 @@ static int open_data(struct training *t, struct t3d_err *err)
     data.split = "val";
     data.seed = 0;
     data.neighbours = 0;
+    data.need_depth = 0; /* the loss is not looked at */
     data.uid = NULL;
     data.n_uids = 0;
     r = t3d_loader_open(&t->val, &data, err);
@@ -381,11 +391,15 @@ static int lay_out(struct training *t, struct t3d_err *err)
     if (r < 0)
         return r;
     t->camera = calloc(set.n, sizeof *t->camera);
+    t->range = calloc(set.n, sizeof *t->range);
     t->pixel = calloc((size_t)n, sizeof *t->pixel);
-    if (!t->camera || !t->pixel)
+    if (!t->camera || !t->range || !t->pixel)
         return t3d_err_nomem(err, "the cameras");
-    for (size_t i = 0; i < set.n; i++)
+    for (size_t i = 0; i < set.n; i++) {
         t3d_splat_camera(t->camera[i], &set.camera[i], side, side);
+        t->range[i][0] = set.camera[i].near;
+        t->range[i][1] = set.camera[i].far;
+    }
     for (int i = 0; i < n; i++) {
         struct t3d_generator_pixel p = t3d_generator_pixel(&t->size, i);
 
@@ -402,7 +416,7 @@ static int build(struct training *t, struct t3d_err *err)
     t->g = t3d_device_graph(&t->c->trainer.device, t->c->threads);
     if (!t->g)
         return t3d_err_nomem(err, "the model");
-    t->step = t3d_generator_step_build(t->g, &t->size, t->batch);
+    t->step = t3d_generator_step_build(t->g, &t->size, t->batch, &t->c->loss);
     plan.loss = t->step.loss;
     r = t3d_graph_build(t->g, &plan, err);
     if (r == T3D_OK)
@@ -480,6 +494,7 @@ static void fini(struct training *t)
     t3d_loader_close(t->val);
     t3d_arena_free(&t->arena);
     free(t->camera);
+    free(t->range);
     free(t->pixel);
 }
 

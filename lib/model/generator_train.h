@@ -23,6 +23,7 @@ struct t3d_generator_train_config {
                                           encoders their features are those of data.workspace */
     struct t3d_loader_config data;     /* split "train", batch, seed; the rest is set here */
     struct t3d_trainer_config trainer; /* dir; settings, samples and stage are set here */
+    struct t3d_loss_config loss;       /* terms beside those of colour and alpha */
     cJSON *settings;                   /* what else decides the result; the caller's */
     int64_t coarse_steps;              /* first so many at half the resolution; 0 = none */
     const char *pretrained;            /* weights to begin with (model/pretrained.h), or NULL */

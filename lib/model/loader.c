@@ -11,11 +11,14 @@
 
 enum { DEPTH = 3, ATTEMPTS = 16, TAR_BLOCK = 512, CHANNELS = 4 };
 #define CACHE_BYTES ((size_t)256 << 20)
+#define NO_DEPTH    65535
+#define NO_AREA     1e-6 /* of a source pixel: what rounding leaves at a border */
 
 /* A batch being filled: slots are taken in order by the threads. */
 struct filling {
     struct t3d_batch b;
     uint8_t *pixels;
+    uint16_t *depth; /* NULL: none */
     int *view;
     struct t3d_caption *caption;
     uint32_t *sample;
@@ -34,7 +37,7 @@ struct t3d_loader {
     struct t3di_index index;
     struct t3d_arena arena;
     uint64_t seed;
-    int batch, views, fixed, turn, side, n_workers;
+    int batch, views, fixed, turn, side, n_workers, need_depth;
     const int *view;
     struct worker *worker;
     struct filling filling[DEPTH];
@@ -54,7 +57,7 @@ struct t3d_loader {
 
     pthread_mutex_t cache_lock;
     uint32_t *cached; /* (n_cache) picture + 1 */
-    uint8_t *cache;
+    uint8_t *cache;   /* (n_cache, view_bytes): pixels, then depth */
     size_t n_cache;
 };
 
@@ -108,6 +111,59 @@ static int reduce(uint8_t *out, uint32_t side, uint8_t *in, const struct t3d_ima
     return r;
 }
 
+/* The mean code of the source pixels below each pixel that have one, by area; 65535 = none has. */
+static void reduce_depth(uint16_t *out, int side, const uint16_t *in, uint32_t from)
+{
+    double step = (double)from / side;
+
+    for (int y = 0; y < side; y++)
+        for (int x = 0; x < side; x++) {
+            double top = y * step, left = x * step, sum = 0, area = 0;
+
+            for (uint32_t v = (uint32_t)top; v < from && v < top + step; v++)
+                for (uint32_t u = (uint32_t)left; u < from && u < left + step; u++) {
+                    double part = (T3D_MIN(v + 1, top + step) - T3D_MAX(v, top)) *
+                                  (T3D_MIN(u + 1, left + step) - T3D_MAX(u, left));
+                    uint16_t code = in[(size_t)v * from + u];
+
+                    sum += code == NO_DEPTH ? 0 : part * code;
+                    area += code == NO_DEPTH ? 0 : part;
+                }
+            out[y * side + x] = area > NO_AREA ? (uint16_t)(sum / area + 0.5) : NO_DEPTH;
+        }
+}
+
+/* The member of the shard with this name. */
+static int check_member(const struct t3di_picture *p, const char *name, struct t3d_err *err)
+{
+    if (memcmp(p->data - TAR_BLOCK, name, strlen(name) + 1) != 0)
+        return t3d_err_set(err, T3D_SKIP, "bad-index", "the index of '%s' is not that of its shard",
+                           name);
+    return T3D_OK;
+}
+
+static int decode_depth(struct worker *w, const struct t3di_sample *s, uint32_t number,
+                        uint16_t *out, struct t3d_err *err)
+{
+    const struct t3d_loader *l = w->loader;
+    const struct t3di_picture *p = &l->index.depth[s->first_depth + number];
+    struct t3d_image_info info;
+    char name[64];
+    uint16_t *codes;
+    int r;
+
+    snprintf(name, sizeof name, "%s.v%0*u.depth.png", s->key, l->index.digits, number);
+    r = check_member(p, name, err);
+    if (r == T3D_OK)
+        r = t3d_image_decode_grey16(&info, &codes, &w->scratch, p->data, p->size, err);
+    if (r == T3D_OK && (info.width != info.height || (int)info.width < l->side))
+        r = t3d_err_set(err, T3D_SKIP, "bad-image", "the picture is not square, or too small");
+    if (r == T3D_OK)
+        reduce_depth(out, l->side, codes, info.width);
+    t3d_arena_reset(&w->scratch);
+    return r < 0 ? t3d_err_prefix(err, "%s", name) : r;
+}
+
 static int decode(struct worker *w, const struct t3di_sample *s, uint32_t number, uint8_t *out,
                   struct t3d_err *err)
 {
@@ -116,12 +172,12 @@ static int decode(struct worker *w, const struct t3di_sample *s, uint32_t number
     struct t3d_image_info info;
     char name[64];
     uint8_t *pixels;
-    int r, n = snprintf(name, sizeof name, "%s.v%0*u.png", s->key, l->index.digits, number);
+    int r;
 
-    if (memcmp(p->data - TAR_BLOCK, name, (size_t)n + 1) != 0)
-        return t3d_err_set(err, T3D_SKIP, "bad-index", "the index of '%s' is not that of its shard",
-                           name);
-    r = t3d_image_decode(&info, &pixels, &w->scratch, p->data, p->size, err);
+    snprintf(name, sizeof name, "%s.v%0*u.png", s->key, l->index.digits, number);
+    r = check_member(p, name, err);
+    if (r == T3D_OK)
+        r = t3d_image_decode(&info, &pixels, &w->scratch, p->data, p->size, err);
     if (r == T3D_OK && info.width != info.height)
         r = t3d_err_set(err, T3D_SKIP, "bad-image", "the picture is not square");
     if (r == T3D_OK && (int)info.width == l->side)
@@ -132,28 +188,45 @@ static int decode(struct worker *w, const struct t3di_sample *s, uint32_t number
     return r < 0 ? t3d_err_prefix(err, "%s", name) : r;
 }
 
+static size_t color_bytes(const struct t3d_loader *l)
+{
+    return (size_t)l->side * (size_t)l->side * CHANNELS;
+}
+
+static size_t depth_bytes(const struct t3d_loader *l)
+{
+    return l->need_depth ? (size_t)l->side * (size_t)l->side * sizeof(uint16_t) : 0;
+}
+
+/* depth: NULL where none is handed out. */
 static int read_view(struct worker *w, const struct t3di_sample *s, uint32_t number, uint8_t *out,
-                     struct t3d_err *err)
+                     uint16_t *depth, struct t3d_err *err)
 {
     struct t3d_loader *l = w->loader;
-    size_t bytes = (size_t)l->side * (size_t)l->side * CHANNELS;
+    size_t bytes = color_bytes(l), more = depth_bytes(l);
     uint32_t id = s->first_view + number;
     size_t place = l->n_cache ? id % l->n_cache : 0;
     int hit = 0, r;
 
     pthread_mutex_lock(&l->cache_lock);
     if (l->n_cache && l->cached[place] == id + 1) {
-        memcpy(out, l->cache + place * bytes, bytes);
+        memcpy(out, l->cache + place * (bytes + more), bytes);
+        if (depth)
+            memcpy(depth, l->cache + place * (bytes + more) + bytes, more);
         hit = 1;
     }
     pthread_mutex_unlock(&l->cache_lock);
     if (hit)
         return T3D_OK;
     r = decode(w, s, number, out, err);
+    if (r == T3D_OK && depth)
+        r = decode_depth(w, s, number, depth, err);
     if (r < 0 || !l->n_cache)
         return r;
     pthread_mutex_lock(&l->cache_lock);
-    memcpy(l->cache + place * bytes, out, bytes);
+    memcpy(l->cache + place * (bytes + more), out, bytes);
+    if (depth)
+        memcpy(l->cache + place * (bytes + more) + bytes, depth, more);
     l->cached[place] = id + 1;
     pthread_mutex_unlock(&l->cache_lock);
     return r;
@@ -221,7 +294,7 @@ static int draw(struct worker *w, struct filling *f, int slot, uint64_t position
     uint32_t sample = first + t3d_rng_below(&r, l->index.group_first[g + 1] - first);
     const struct t3di_sample *s = &l->index.sample[sample];
     size_t view = (size_t)slot * (size_t)l->views, n_captions;
-    size_t bytes = (size_t)l->side * (size_t)l->side * CHANNELS;
+    size_t n = (size_t)l->side * (size_t)l->side;
     int status;
 
     t3di_caption(s, 0, &n_captions);
@@ -231,7 +304,8 @@ static int draw(struct worker *w, struct filling *f, int slot, uint64_t position
         f->caption[slot] = t3di_caption(s, t3d_rng_below(&r, (uint32_t)n_captions), &n_captions);
     status = draw_views(l, s, &r, f->view + view, err);
     for (int i = 0; i < l->views && status == T3D_OK; i++, view++)
-        status = read_view(w, s, (uint32_t)f->view[view], f->pixels + view * bytes, err);
+        status = read_view(w, s, (uint32_t)f->view[view], f->pixels + view * n * CHANNELS,
+                           f->depth ? f->depth + view * n : NULL, err);
     return status;
 }
 
@@ -373,7 +447,8 @@ static int make_filling(struct t3d_loader *l, struct filling *f)
 {
     size_t n = (size_t)l->batch, views = n * (size_t)l->views;
 
-    f->pixels = t3d_alloc(&l->arena, views, (size_t)l->side * (size_t)l->side * CHANNELS);
+    f->pixels = t3d_alloc(&l->arena, views, color_bytes(l));
+    f->depth = l->need_depth ? t3d_alloc(&l->arena, views, depth_bytes(l)) : NULL;
     f->view = t3d_alloc(&l->arena, views, sizeof *f->view);
     f->caption = t3d_alloc(&l->arena, n, sizeof *f->caption);
     f->sample = t3d_alloc(&l->arena, n, sizeof *f->sample);
@@ -381,15 +456,16 @@ static int make_filling(struct t3d_loader *l, struct filling *f)
                               .views = l->views,
                               .side = l->side,
                               .pixels = f->pixels,
+                              .depth = f->depth,
                               .view = f->view,
                               .caption = f->caption,
                               .sample = f->sample};
-    return f->pixels && f->view && f->caption && f->sample ? 0 : -1;
+    return f->pixels && (f->depth || !l->need_depth) && f->view && f->caption && f->sample ? 0 : -1;
 }
 
 static int make_memory(struct t3d_loader *l, const struct t3d_loader_config *c)
 {
-    size_t bytes = (size_t)l->side * (size_t)l->side * CHANNELS;
+    size_t bytes = color_bytes(l) + depth_bytes(l);
 
     for (int i = 0; i < DEPTH; i++)
         if (make_filling(l, &l->filling[i]) < 0)
@@ -435,6 +511,7 @@ int t3d_loader_open(struct t3d_loader **out, const struct t3d_loader_config *c, 
     l->view = c->view;
     l->fixed = c->fixed;
     l->turn = c->turn;
+    l->need_depth = c->need_depth;
     l->side = (int)c->resolution;
     l->n_workers = T3D_MAX(c->threads, 1);
     l->handed = -1;

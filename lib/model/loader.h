@@ -19,7 +19,8 @@
  * apart.
  *
  * Threads decode ahead of the reader. The smallest rendered set at or above the wanted resolution
- * is read and reduced. Decoded views stay in a cache of bounded size. */
+ * is read and reduced: of depth the mean of those source pixels that have one. Decoded views stay
+ * in a cache of bounded size. */
 #ifndef T3D_MODEL_LOADER_H
 #define T3D_MODEL_LOADER_H
 
@@ -45,6 +46,7 @@ struct t3d_loader_config {
     int fixed;           /* the others are drawn, without repetition */
     int turn;            /* the fixed ones move on together by less than this, drawn; 0 = never */
     int need_captions;   /* samples without are left out */
+    int need_depth;      /* depth pictures are handed out, too; a sample without is refused */
     int neighbours;      /* so many groups with similar captions stand together; 0 = any order */
     uint64_t seed;
     size_t cache_bytes; /* decoded views kept; 0 = 256 MiB */
@@ -59,14 +61,17 @@ struct t3d_caption {
 struct t3d_batch {
     int64_t step;
     int n, views, side;
-    const uint8_t *pixels;             /* (n, views, side, side, 4) straight-alpha sRGB */
-    const int *view;                   /* (n, views) number of the view in its set */
+    const uint8_t *pixels; /* (n, views, side, side, 4) straight-alpha sRGB */
+    const uint16_t *depth; /* (n, views, side, side) as render writes it: 65535 = nothing is there,
+                              else 65535 (z - near) / (far - near); NULL unless need_depth */
+    const int *view;       /* (n, views) number of the view in its set */
     const struct t3d_caption *caption; /* (n) one of the sample's; size 0 without */
     const uint32_t *sample;            /* (n) below t3d_loader_samples */
 };
 
 /* T3D_USAGE when nothing fits: no such set is rendered, no object is in the split; the message says
- * which command makes it. T3D_SKIP "bad-shard", "bad-index". */
+ * which command makes it; also where depth is needed and is not there. T3D_SKIP "bad-shard",
+ * "bad-index". */
 int t3d_loader_open(struct t3d_loader **out, const struct t3d_loader_config *c,
                     struct t3d_err *err) T3D_MUST_CHECK;
 void t3d_loader_close(struct t3d_loader *l);

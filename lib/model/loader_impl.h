@@ -19,8 +19,9 @@ struct t3di_sample {
     uint32_t group; /* dense, in the order of the hashes */
     const uint8_t *text;
     uint32_t text_size;
-    uint32_t first_view, n_views; /* in the table of pictures */
-    int torn;                     /* its views are not 0, 1, 2, ... */
+    uint32_t first_view, n_views;   /* in the table of pictures */
+    uint32_t first_depth, n_depths; /* the same of depth pictures, where they are needed */
+    int torn;                       /* its views, or depths, are not 0, 1, 2, ... */
 };
 
 struct t3di_index {
@@ -33,6 +34,9 @@ struct t3di_index {
     size_t n_samples, sample_capacity;
     struct t3di_picture *picture;
     size_t n_pictures, picture_capacity;
+    int need_depth;
+    struct t3di_picture *depth;
+    size_t n_depths, depth_capacity;
     uint32_t *group_first; /* (n_groups + 1) first sample of each group */
     size_t n_groups;
     uint32_t *by_size;   /* (n_groups) groups, those of most samples first */

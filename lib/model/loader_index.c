@@ -157,15 +157,15 @@ static void *grow(void *table, size_t n, size_t *capacity, size_t size)
     return p;
 }
 
-static int add_picture(struct t3di_index *x, const uint8_t *data, uint64_t size)
+static int add_picture(struct t3di_picture **table, size_t *n, size_t *capacity,
+                       const uint8_t *data, uint64_t size)
 {
-    struct t3di_picture *p =
-        grow(x->picture, x->n_pictures, &x->picture_capacity, sizeof *x->picture);
+    struct t3di_picture *p = grow(*table, *n, capacity, sizeof *p);
 
     if (!p)
         return -1;
-    x->picture = p;
-    p[x->n_pictures++] = (struct t3di_picture){data, (uint32_t)size};
+    *table = p;
+    p[(*n)++] = (struct t3di_picture){data, (uint32_t)size};
     return 0;
 }
 
@@ -177,13 +177,15 @@ static struct t3di_sample *add_sample(struct t3di_index *x, const char *key, uin
         return NULL;
     x->sample = s;
     s += x->n_samples++;
-    *s = (struct t3di_sample){.group_hash = group, .first_view = (uint32_t)x->n_pictures};
+    *s = (struct t3di_sample){.group_hash = group,
+                              .first_view = (uint32_t)x->n_pictures,
+                              .first_depth = (uint32_t)x->n_depths};
     memcpy(s->key, key, sizeof s->key);
     return s;
 }
 
-/* "v07.png" gives 7, other members -1. */
-static int view_number(const char *suffix, int *digits)
+/* "v07.png" gives 7 for the ending ".png", other members -1. */
+static int view_number(const char *suffix, const char *ending, int *digits)
 {
     char *end;
     long n;
@@ -192,14 +194,15 @@ static int view_number(const char *suffix, int *digits)
         return -1;
     n = strtol(suffix + 1, &end, 10);
     *digits = (int)(end - suffix - 1);
-    return strcmp(end, ".png") == 0 && n < 100000 ? (int)n : -1;
+    return strcmp(end, ending) == 0 && n < 100000 ? (int)n : -1;
 }
 
 static int add_member(struct t3di_index *x, struct t3di_sample *s, const struct t3d_blob *tar,
                       const struct t3d_shard_entry *e, struct t3d_err *err)
 {
     const char *suffix = e->member + 33;
-    int digits = 0, view = view_number(suffix, &digits);
+    int digits = 0, view = view_number(suffix, ".png", &digits),
+        depth = x->need_depth ? view_number(suffix, ".depth.png", &digits) : -1;
 
     if (e->offset < TAR_BLOCK || e->offset > tar->size || e->size > tar->size - e->offset ||
         e->size > UINT32_MAX)
@@ -214,7 +217,14 @@ static int add_member(struct t3di_index *x, struct t3di_sample *s, const struct 
         s->torn |= (uint32_t)view != s->n_views;
         x->digits = digits;
         s->n_views++;
-        if (add_picture(x, tar->data + e->offset, e->size) < 0)
+        if (add_picture(&x->picture, &x->n_pictures, &x->picture_capacity, tar->data + e->offset,
+                        e->size) < 0)
+            return t3d_err_nomem(err, "the index of the shards");
+    } else if (depth >= 0) {
+        s->torn |= (uint32_t)depth != s->n_depths;
+        s->n_depths++;
+        if (add_picture(&x->depth, &x->n_depths, &x->depth_capacity, tar->data + e->offset,
+                        e->size) < 0)
             return t3d_err_nomem(err, "the index of the shards");
     }
     return T3D_OK;
@@ -366,6 +376,26 @@ static int make_rounds(struct t3di_index *x, struct t3d_err *err)
     return T3D_OK;
 }
 
+/* Every sample has one for each of its views. */
+static int check_depth(const struct t3di_index *x, const struct t3d_loader_config *c,
+                       struct t3d_err *err)
+{
+    const char *light = c->light && strcmp(c->light, "studio") != 0 ? c->light : NULL;
+    const struct t3di_sample *without = NULL;
+    size_t n = 0;
+
+    for (size_t i = 0; i < x->n_samples && x->need_depth; i++)
+        if (x->sample[i].n_depths < x->sample[i].n_views && !n++)
+            without = &x->sample[i];
+    if (!n)
+        return T3D_OK;
+    return t3d_err_set(err, T3D_USAGE, "no-depth",
+                       "'%s' lacks depth pictures of %zu of %zu objects, of %s... first: run `t3d "
+                       "render --passes color,depth --view-set %s --resolution %u%s%s`",
+                       x->dir, n, x->n_samples, without->key, c->view_set, x->resolution,
+                       light ? " --light " : "", light ? light : "");
+}
+
 static int check_found(const struct t3di_index *x, const struct t3d_loader_config *c,
                        const struct choosing *k, struct t3d_err *err)
 {
@@ -384,6 +414,7 @@ int t3di_index_open(struct t3di_index *x, const struct t3d_loader_config *c, str
     struct choosing k = {.split = t3d_split_from(c->split), .all = !c->uid};
     int r = choose_set(x, c, err);
 
+    x->need_depth = c->need_depth;
     if (r == T3D_OK)
         r = choose_objects(&k, c, err);
     if (r == T3D_OK)
@@ -392,6 +423,8 @@ int t3di_index_open(struct t3di_index *x, const struct t3d_loader_config *c, str
         r = sort_samples(x, c->need_captions, err);
     if (r == T3D_OK)
         r = check_found(x, c, &k, err);
+    if (r == T3D_OK)
+        r = check_depth(x, c, err);
     if (r == T3D_OK)
         r = make_rounds(x, err);
     free(k.row);
@@ -404,6 +437,7 @@ void t3di_index_close(struct t3di_index *x)
         t3d_blob_close(&x->blob[i]);
     free(x->sample);
     free(x->picture);
+    free(x->depth);
     t3d_arena_free(&x->arena);
 }
 

@@ -23,4 +23,18 @@ static inline void t3di_put_picture(t3d_real *rgb, t3d_real *alpha, const uint8_
     }
 }
 
+/* n codes of a depth picture (65535 = nothing) as distances along the axis of a camera with this
+ * range, and what each counts: the pixel's alpha times `share`, 0 where nothing is. */
+static inline void t3di_put_depth(t3d_real *depth, t3d_real *counts, const uint16_t *code,
+                                  const uint8_t *rgba, size_t n, const double range[2],
+                                  double share)
+{
+    for (size_t k = 0; k < n; k++) {
+        int some = code[k] != 65535;
+
+        depth[k] = some ? (t3d_real)(range[0] + code[k] * (range[1] - range[0]) / 65535) : 0;
+        counts[k] = some ? (t3d_real)(share * rgba[4 * k + 3] / 255) : 0;
+    }
+}
+
 #endif

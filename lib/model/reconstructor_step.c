@@ -33,11 +33,13 @@ static struct t3d_ref haar_loss(struct t3d_graph *g, struct t3d_ref a, struct t3
 
 struct t3d_reconstructor_step t3d_reconstructor_step_build(struct t3d_graph *g,
                                                            const struct t3d_generator_config *c,
-                                                           int batch, int hides)
+                                                           int batch, int hides,
+                                                           const struct t3d_loss_config *losses)
 {
     const struct t3d_splat splat = {.width = c->side, .height = c->side};
     struct t3d_reconstructor_step s = {.m = t3d_reconstructor_build(g, c, batch, hides),
-                                       .counts = T3D_NONE};
+                                       .counts = T3D_NONE,
+                                       .losses = t3d_losses_begin()};
     int64_t side = c->side;
     struct t3d_ref drawn, alpha;
 
@@ -52,11 +54,15 @@ struct t3d_reconstructor_step t3d_reconstructor_step_build(struct t3d_graph *g,
     alpha = t3d_graph_output(drawn, 1);
     t3d_graph_scope(g, "loss");
     s.drawn = t3d_sub(g, t3d_linear(g, drawn, 1, 1), alpha);
-    s.loss = t3d_add(g, t3d_mse(g, s.drawn, s.rgb, s.counts),
-                     t3d_linear(g, t3d_mse(g, alpha, s.alpha, T3D_NONE), ALPHA_SHARE, 0));
+    t3d_losses_add(g, &s.losses, T3D_LOSS_RGB, t3d_mse(g, s.drawn, s.rgb, s.counts), 1);
+    t3d_losses_add(g, &s.losses, T3D_LOSS_ALPHA, t3d_mse(g, alpha, s.alpha, T3D_NONE), ALPHA_SHARE);
     if (!hides)
-        s.loss = t3d_add(
-            g, s.loss, t3d_linear(g, haar_loss(g, s.drawn, s.rgb, c, batch * SEEN), HAAR_SHARE, 0));
+        t3d_losses_add(g, &s.losses, T3D_LOSS_HAAR, haar_loss(g, s.drawn, s.rgb, c, batch * SEEN),
+                       HAAR_SHARE);
+    t3d_losses_of_drawn(g, &s.losses, losses,
+                        &(struct t3d_drawn){s.drawn, s.rgb, alpha, t3d_graph_output(drawn, 2),
+                                            s.m.opacity, T3D_NONE});
+    s.loss = s.losses.sum;
     s.picture = t3d_mse(g, s.drawn, s.rgb, T3D_NONE);
     t3d_graph_keep(g, s.loss);
     t3d_graph_keep(g, s.picture);

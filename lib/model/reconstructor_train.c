@@ -32,6 +32,7 @@ struct training {
     struct t3d_reconstructor_step step;
     struct t3d_arena arena;               /* of the view set */
     t3d_real (*camera)[T3D_SPLAT_CAMERA]; /* (views of the set) */
+    double (*range)[2];                   /* (the same) of depth pictures */
     struct t3d_view_rays rays;
     int32_t *pixel;   /* (gaussians) place in the loader's pixels */
     uint8_t *picture; /* (side, side, 4) drawn, for validation */
@@ -85,6 +86,11 @@ static void put_target(struct training *t, const struct t3d_batch *b, int i, int
 
     memcpy(camera, t->camera[b->view[i * b->views + from]], sizeof *t->camera);
     t3di_put_picture(rgb, alpha, rgba, n);
+    if (b->depth)
+        t3di_put_depth((t3d_real *)t3d_graph_data(t->g, t->step.losses.depth) + n * at,
+                       (t3d_real *)t3d_graph_data(t->g, t->step.losses.counts) + n * at,
+                       b->depth + n * (size_t)(i * b->views + from), rgba, n,
+                       t->range[b->view[i * b->views + from]], 1);
     if (t->c->hidden > 0) {
         t3d_real *counts = (t3d_real *)t3d_graph_data(t->g, t->step.counts) + n * at;
 
@@ -135,6 +141,7 @@ static void describe(void *ctx, cJSON *line)
     double error = (double)*(t3d_real *)t3d_graph_data(t->g, t->step.picture);
 
     t3d_json_set_num(line, "psnr", -10 * log10(error));
+    t3d_losses_describe(&t->step.losses, t->g, line);
     t3d_json_set_num(line, "loader_stall_s", t->stall_s);
     t->stall_s = 0;
 }
@@ -221,6 +228,7 @@ static int open_data(struct training *t, struct t3d_err *err)
     data.views = INPUTS + SEEN - OWN;
     data.view = t3d_generator_view;
     data.fixed = INPUTS;
+    data.need_depth = t->c->loss.depth > 0;
     data.turn = TURN;
     r = t3d_loader_open(&t->train, &data, err);
     if (r < 0 || !t->c->trainer.validate_every || !t->c->score)
@@ -230,6 +238,7 @@ static int open_data(struct training *t, struct t3d_err *err)
     data.turn = 0;
     data.seed = 0;
     data.neighbours = 0;
+    data.need_depth = 0; /* the loss is not looked at */
     data.uid = NULL;
     data.n_uids = 0;
     r = t3d_loader_open(&t->val, &data, err);
@@ -250,12 +259,16 @@ static int lay_out(struct training *t, struct t3d_err *err)
     if (r < 0)
         return r;
     t->camera = calloc(set.n, sizeof *t->camera);
+    t->range = calloc(set.n, sizeof *t->range);
     t->pixel = calloc((size_t)n, sizeof *t->pixel);
     t->picture = calloc((size_t)side * (size_t)side, 4);
-    if (!t->camera || !t->pixel || !t->picture)
+    if (!t->camera || !t->range || !t->pixel || !t->picture)
         return t3d_err_nomem(err, "the cameras");
-    for (size_t i = 0; i < set.n; i++)
+    for (size_t i = 0; i < set.n; i++) {
         t3d_splat_camera(t->camera[i], &set.camera[i], side, side);
+        t->range[i][0] = set.camera[i].near;
+        t->range[i][1] = set.camera[i].far;
+    }
     for (int i = 0; i < n; i++) {
         struct t3d_generator_pixel p = t3d_generator_pixel(&t->size, i);
 
@@ -272,7 +285,7 @@ static int build(struct training *t, struct t3d_err *err)
     t->g = t3d_device_graph(&t->c->trainer.device, t->c->threads);
     if (!t->g)
         return t3d_err_nomem(err, "the model");
-    t->step = t3d_reconstructor_step_build(t->g, &t->size, t->batch, t->c->hidden > 0);
+    t->step = t3d_reconstructor_step_build(t->g, &t->size, t->batch, t->c->hidden > 0, &t->c->loss);
     plan.loss = t->step.loss;
     r = t3d_graph_build(t->g, &plan, err);
     if (r == T3D_OK)
@@ -315,6 +328,7 @@ static void fini(struct training *t)
     t3d_view_rays_free(&t->rays);
     t3d_arena_free(&t->arena);
     free(t->camera);
+    free(t->range);
     free(t->pixel);
     free(t->picture);
 }

@@ -4,6 +4,7 @@
  * lpips/pretrained_networks.py). */
 #include <stdio.h>
 
+#include "net/lpips_distance.h"
 #include "net/lpips_impl.h"
 #include "num/ops.h"
 
@@ -187,6 +188,9 @@ struct builder {
     struct t3d_graph *g;
     int n_convs, n_taps;
     int64_t stride; /* of the features so far */
+    /* the constants of convolutions: made at the first use */
+    struct t3d_ref weight[T3DI_LPIPS_MAX_CONVS], bias[T3DI_LPIPS_MAX_CONVS];
+    int n_made;
 };
 
 static struct t3d_ref conv(struct builder *b, struct t3d_ref x, const struct t3di_lpips_conv *c,
@@ -194,28 +198,35 @@ static struct t3d_ref conv(struct builder *b, struct t3d_ref x, const struct t3d
 {
     int i = b->n_convs++;
     char name[48];
-    struct t3d_ref w, bias;
 
-    snprintf(name, sizeof name, "%s.weight", c->name);
-    w = t3d_graph_constant(b->g, name, T3D_SHAPE(c->out, c->in, c->kernel, c->kernel),
-                           b->l->weight[i]);
-    snprintf(name, sizeof name, "%s.bias", c->name);
-    bias = t3d_graph_constant(b->g, name, T3D_SHAPE(c->out), b->l->bias[i]);
-    return t3d_conv2d(b->g, x, w, bias,
+    if (i == b->n_made) {
+        snprintf(name, sizeof name, "%s.weight", c->name);
+        b->weight[i] = t3d_graph_constant(
+            b->g, name, T3D_SHAPE(c->out, c->in, c->kernel, c->kernel), b->l->weight[i]);
+        snprintf(name, sizeof name, "%s.bias", c->name);
+        b->bias[i] = t3d_graph_constant(b->g, name, T3D_SHAPE(c->out), b->l->bias[i]);
+        b->n_made++;
+    }
+    return t3d_conv2d(b->g, x, b->weight[i], b->bias[i],
                       &(struct t3d_conv){.stride = stride, .pad_h = pad, .pad_w = pad, .relu = 1});
+}
+
+static struct t3d_ref head(struct builder *b, int channels)
+{
+    char name[16];
+
+    snprintf(name, sizeof name, "lin%d", b->n_taps);
+    return t3d_graph_constant(b->g, name, T3D_SHAPE(channels), b->l->head[b->n_taps]);
 }
 
 static void compare(struct builder *b, struct t3d_ref x, int channels)
 {
     int64_t rows = t3d_graph_shape(b->g, x).dim[1];
     struct t3di_lpips_tap tap = {b->out->above / b->stride, rows};
-    struct t3d_ref in[2] = {x, T3D_NONE};
-    char name[16];
+    struct t3d_ref in[2] = {x, head(b, channels)};
 
     if (b->out->below)
         tap.last = (b->out->height - b->out->below) / b->stride;
-    snprintf(name, sizeof name, "lin%d", b->n_taps);
-    in[1] = t3d_graph_constant(b->g, name, T3D_SHAPE(channels), b->l->head[b->n_taps]);
     b->out->tap[b->n_taps] = t3d_graph_node(b->g, &t3di_lpips_op, &tap, in, 2);
     t3d_graph_keep(b->g, b->out->tap[b->n_taps++]);
 }
@@ -246,6 +257,44 @@ static struct t3d_ref add_layer(struct builder *b, struct t3d_ref x,
         compare(b, x, layer->out);
         return x;
     }
+}
+
+/* [0, 1] to what the networks take: as fill_row of lpips.c. */
+static struct t3d_ref normalised(struct t3d_graph *g, struct t3d_ref x, struct t3d_ref by,
+                                 struct t3d_ref and)
+{
+    return t3d_add(g, t3d_mul(g, x, by), and);
+}
+
+struct t3d_ref t3d_lpips_distance(struct t3d_graph *g, const struct t3d_lpips *l, struct t3d_ref x,
+                                  struct t3d_ref y)
+{
+    static const t3d_real by[3] = {(t3d_real)(2 / .458), (t3d_real)(2 / .448),
+                                   (t3d_real)(2 / .450)},
+                          and[3] = {(t3d_real)(-.970 / .458), (t3d_real)(-.912 / .448),
+                                    (t3d_real)(-.812 / .450)};
+    struct builder b = {.l = l, .g = g};
+    struct t3d_ref c[2] = {t3d_graph_constant(g, "lpips.scale", T3D_SHAPE(3), by),
+                           t3d_graph_constant(g, "lpips.shift", T3D_SHAPE(3), and)};
+    struct t3d_ref sum = T3D_NONE;
+
+    x = normalised(g, x, c[0], c[1]);
+    y = normalised(g, y, c[0], c[1]);
+    for (const struct t3di_lpips_layer *k = l->net->layer; k->kind != T3DI_LPIPS_END; k++) {
+        int first = b.n_convs;
+
+        if (k->kind == T3DI_LPIPS_TAP) {
+            struct t3d_ref in[3] = {x, y, head(&b, k->out)};
+            struct t3d_ref part = t3d_graph_node(g, &t3di_lpips_distance_op, NULL, in, 3);
+
+            sum = b.n_taps++ ? t3d_add(g, sum, part) : part;
+            continue;
+        }
+        x = add_layer(&b, x, k);
+        b.n_convs = first;
+        y = add_layer(&b, y, k);
+    }
+    return sum;
 }
 
 static int build(struct t3di_lpips_graph *out, const struct t3d_lpips *l, int dry,

@@ -82,6 +82,9 @@ struct t3di_lpips_tap {
     int64_t first, last;
 };
 extern const struct t3d_op t3di_lpips_op;
+/* x, y (N, H, W, C), head (C) -> (N): the mean over the pixels by the rule of torchmetrics, with a
+ * gradient for x alone. C is a multiple of 16. */
+extern const struct t3d_op t3di_lpips_distance_op;
 
 /* Sums over n pixels, both rules, of the weighted squared difference. */
 struct t3di_lpips_kernel {

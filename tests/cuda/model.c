@@ -73,7 +73,7 @@ static struct model make(enum t3d_backend backend)
     struct t3d_plan plan = {.poison = 1};
     struct t3d_err err = {0};
 
-    m.step = t3d_generator_step_build(m.g, &config, BATCH);
+    m.step = t3d_generator_step_build(m.g, &config, BATCH, NULL);
     plan.loss = m.step.loss;
     if (t3d_graph_build(m.g, &plan, &err) < 0 ||
         t3d_generator_prepare(m.g, &m.step.m, &config, BATCH, &err) < 0)

@@ -14,6 +14,7 @@
 #include "base/rng.h"
 #include "image/image.h"
 #include "image/image_impl.h"
+#include "image/png.h"
 
 static struct t3d_arena arena;
 
@@ -183,6 +184,80 @@ static void png_rounds_16_bits(void **state)
         assert_int_equal(pixels[4 * v], (v * 255 + 32767) / 65535);
         assert_int_equal(pixels[4 * v + 3], 255);
     }
+    free(b.data);
+    t3d_arena_reset(&arena);
+}
+
+/* Depth pictures: all the values as they are, with any filter, whole files of their kind alone. */
+static void png_16_bit_grey(void **state)
+{
+    static const struct kind other[] = {{0, 8, 0, 0, PNG_ALL_FILTERS, 20, 20, 0},
+                                        {2, 16, 0, 0, PNG_ALL_FILTERS, 20, 20, 0},
+                                        {4, 16, 0, 0, PNG_ALL_FILTERS, 20, 20, 0},
+                                        {0, 16, 0, 1, PNG_ALL_FILTERS, 20, 20, 0}};
+    static uint16_t pixels[37 * 29];
+    struct t3d_png_writer *w;
+    struct t3d_image_info info;
+    struct t3d_err err;
+    struct t3d_rng rng = t3d_rng_for(3, "grey", 0);
+    uint16_t *got;
+    const uint8_t *png;
+    uint8_t *copy;
+    size_t size;
+
+    (void)state;
+    for (int i = 0; i < 37 * 29; i++) /* smooth, noise, and what is nowhere */
+        pixels[i] = (uint16_t)(i < 400   ? 60 * (uint32_t)i
+                               : i < 800 ? t3d_rng_below(&rng, 65536)
+                                         : 65535);
+    assert_int_equal(t3d_png_writer_new(&w, &err), T3D_OK);
+    assert_int_equal(t3d_png_encode(w, pixels, 37, 29, 1, 16, NULL, 0, &png, &size, &err), T3D_OK);
+    assert_int_equal(t3d_image_decode_grey16(&info, &got, &arena, png, size, &err), T3D_OK);
+    assert_int_equal(info.width, 37);
+    assert_memory_equal(got, pixels, sizeof pixels);
+    copy = malloc(size);
+    for (size_t i = 0; i < size; i++) {
+        memcpy(copy, png, size);
+        copy[i] ^= 0x41;
+        if (t3d_image_decode_grey16(&info, &got, &arena, copy, size, &err) == T3D_OK)
+            assert_memory_equal(got, pixels, sizeof pixels);
+        t3d_arena_reset(&arena);
+    }
+    for (size_t n = 0; n < size; n++) {
+        uint8_t *cut = malloc(n ? n : 1);
+
+        memcpy(cut, png, n);
+        assert_int_equal(t3d_image_decode_grey16(&info, &got, &arena, cut, n, &err), T3D_SKIP);
+        free(cut);
+        t3d_arena_reset(&arena);
+    }
+    for (size_t i = 0; i < sizeof other / sizeof *other; i++) {
+        struct bytes b = write_png(&other[i]);
+
+        assert_int_equal(t3d_image_decode_grey16(&info, &got, &arena, b.data, b.size, &err),
+                         T3D_SKIP);
+        assert_string_equal(err.reason, "bad-image");
+        free(b.data);
+    }
+    free(copy);
+    t3d_png_writer_free(w);
+    t3d_arena_reset(&arena);
+}
+
+/* Filters of libpng's choice. */
+static void png_16_bit_grey_of_libpng(void **state)
+{
+    struct kind k = {0, 16, 0, 0, PNG_ALL_FILTERS, 61, 33, 100};
+    struct bytes b = write_png(&k);
+    struct t3d_image_info info;
+    uint16_t *got;
+    uint8_t *rounded;
+
+    (void)state;
+    assert_int_equal(t3d_image_decode_grey16(&info, &got, &arena, b.data, b.size, NULL), T3D_OK);
+    assert_int_equal(t3d_image_decode(&info, &rounded, &arena, b.data, b.size, NULL), T3D_OK);
+    for (size_t i = 0; i < 61 * 33; i++)
+        assert_int_equal(rounded[4 * i], (got[i] * 255u + 32767) / 65535);
     free(b.data);
     t3d_arena_reset(&arena);
 }
@@ -443,6 +518,8 @@ int main(void)
         cmocka_unit_test(png_other_kinds),
         cmocka_unit_test(png_many_idat),
         cmocka_unit_test(png_rounds_16_bits),
+        cmocka_unit_test(png_16_bit_grey),
+        cmocka_unit_test(png_16_bit_grey_of_libpng),
         cmocka_unit_test(png_damage),
         cmocka_unit_test(jpeg_colours),
         cmocka_unit_test(jpeg_cut_short),

@@ -16,6 +16,7 @@
 #include "store/shard.h"
 
 enum { OBJECTS = 300, VIEWS = 5, SIDE = 16, GROUPS = 50, BATCH = 40, KINDS = 4 };
+enum { LACKING = 40 }; /* an object of split train without depth in the larger set */
 
 static char dir[64];
 static struct t3d_err err;
@@ -47,38 +48,73 @@ static void describe(struct t3d_object *o, int i, char group[32], const char *ca
     o->n_captions = i % 7 == 6 ? 0 : 2;
 }
 
+/* Depth code of a pixel: nothing in the first row of four; of a picture of 2 SIDE three codes
+ * below a pixel of SIDE with a mean of that, and one that is nothing. */
+static uint16_t code_of(int i, int view, int side, int p)
+{
+    int y = p / side, x = p % side, step = side / SIDE;
+    uint16_t code = (uint16_t)(100 * i + 10 * view + x / step);
+
+    if (y / step % 4 == 0 || (step == 2 && y % 2 && x % 2))
+        return 65535;
+    return (uint16_t)(step == 1 ? code : y % 2 ? code + 6 : x % 2 ? code - 1 : code - 5);
+}
+
+/* The picture to memory of its own. */
+static uint8_t *encode(struct t3d_png_writer *w, const void *pixels, int side, int channels,
+                       int depth, size_t *size)
+{
+    const uint8_t *png;
+    uint8_t *copy;
+
+    if (t3d_png_encode(w, pixels, (uint32_t)side, (uint32_t)side, channels, depth, NULL, 0, &png,
+                       size, &err) < 0)
+        return NULL;
+    copy = malloc(*size);
+    memcpy(copy, png, *size);
+    return copy;
+}
+
+static int has_depth(int i, int side)
+{
+    return side == SIDE || i != LACKING;
+}
+
 /* Every pixel is (number low, number high, view, 255). */
 static int put_object(struct t3d_shards *s, struct t3d_png_writer *w, const struct t3d_object *o,
                       int i, int side)
 {
-    struct t3d_member m[VIEWS + 1] = {{0}};
-    char suffix[VIEWS][24], key[33], text[160] = "";
-    uint8_t *copy[VIEWS], pixels[4 * 4 * SIDE * SIDE];
+    struct t3d_member m[2 * VIEWS + 1] = {{0}};
+    char suffix[2 * VIEWS][24], key[33], text[160] = "";
+    uint8_t *copy[2 * VIEWS] = {0}, pixels[4 * 4 * SIDE * SIDE];
+    uint16_t code[4 * SIDE * SIDE];
+    size_t n = 0;
     int r;
 
     for (int v = 0; v < VIEWS; v++) {
-        const uint8_t *png;
-        size_t size;
         for (int p = 0; p < side * side; p++) {
+            code[p] = code_of(i, v, side, p);
             pixels[4 * p] = (uint8_t)i;
             pixels[4 * p + 1] = (uint8_t)(i >> 8);
             pixels[4 * p + 2] = (uint8_t)v;
             pixels[4 * p + 3] = 255;
         }
-        if (t3d_png_encode(w, pixels, (uint32_t)side, (uint32_t)side, 4, 8, NULL, 0, &png, &size,
-                           &err) < 0)
-            return -1;
-        copy[v] = malloc(size);
-        memcpy(copy[v], png, size);
-        snprintf(suffix[v], sizeof suffix[v], "v%02d.png", v);
-        m[v] = (struct t3d_member){suffix[v], copy[v], size};
+        for (int k = 0; k < 1 + has_depth(i, side); k++, n++) {
+            size_t size;
+
+            copy[n] = encode(w, k ? (void *)code : pixels, side, k ? 1 : 4, k ? 16 : 8, &size);
+            if (!copy[n])
+                return -1;
+            snprintf(suffix[n], sizeof suffix[n], "v%02d%s.png", v, k ? ".depth" : "");
+            m[n] = (struct t3d_member){suffix[n], copy[n], size};
+        }
     }
     for (size_t k = 0; k < o->n_captions; k++)
         snprintf(text + strlen(text), sizeof text - strlen(text), "%s\n", o->caption[k]);
-    m[VIEWS] = (struct t3d_member){"txt", text, strlen(text)};
+    m[n] = (struct t3d_member){"txt", text, strlen(text)};
     t3d_object_key(o, key);
-    r = t3d_shards_put(s, o->num, key, m, VIEWS + 1, &err);
-    for (int v = 0; v < VIEWS; v++)
+    r = t3d_shards_put(s, o->num, key, m, n + 1, &err);
+    for (size_t v = 0; v < n; v++)
         free(copy[v]);
     return r;
 }
@@ -355,6 +391,79 @@ static void smallest_sufficient_set_is_reduced(void **state)
     assert_non_null(strstr(err.msg, "t3d render --view-set ring:5 --resolution 33"));
 }
 
+/* Where it is asked for, each view has its own, as it is or reduced, from the cache too; else there
+ * is none, and it is not missed. */
+static void depth_is_that_of_the_view(void **state)
+{
+    struct t3d_loader_config c = config;
+    struct t3d_loader *l = open_loader(&c);
+
+    (void)state;
+    assert_null(next(l)->depth);
+    t3d_loader_close(l);
+    c.need_depth = 1;
+    for (int cached = 0; cached < 2; cached++) {
+        c.cache_bytes = cached ? 0 : 1;
+        l = open_loader(&c);
+        for (int s = 0; s < 8; s++) {
+            const struct t3d_batch *b = next(l);
+
+            for (int k = 0; k < 2 * BATCH; k++)
+                for (int p = 0; p < SIDE * SIDE; p++)
+                    assert_int_equal(b->depth[(size_t)k * SIDE * SIDE + (size_t)p],
+                                     code_of(object_of(b, k / 2, k % 2), b->view[k], SIDE, p));
+        }
+        t3d_loader_close(l);
+    }
+}
+
+static void missing_depth_is_named(void **state)
+{
+    struct t3d_loader_config c = config;
+    struct t3d_loader *l;
+
+    (void)state;
+    c.resolution = 2 * SIDE;
+    l = open_loader(&c);
+    t3d_loader_close(l);
+    c.need_depth = 1;
+    assert_int_equal(t3d_loader_open(&l, &c, &err), T3D_USAGE);
+    assert_string_equal(err.reason, "no-depth");
+    assert_non_null(strstr(err.msg, "lacks depth pictures of 1 of "));
+    assert_non_null(strstr(err.msg, "t3d render --passes color,depth --view-set ring:5 "
+                                    "--resolution 32"));
+    c.split = "val"; /* which lacks none */
+    c.resolution = SIDE + 1;
+    assert_int_equal(t3d_loader_open(&l, &c, &err), T3D_OK);
+    t3d_loader_close(l);
+}
+
+/* From twice the side: the mean of the three source pixels that have a depth, and without one none.
+ */
+static void depth_is_reduced(void **state)
+{
+    struct t3d_loader_config c = config;
+    char from[128], to[128];
+    struct t3d_loader *l;
+    const struct t3d_batch *b;
+
+    (void)state;
+    snprintf(from, sizeof from, "%s/renders/ring:5-16", dir);
+    snprintf(to, sizeof to, "%s/renders/elsewhere", dir);
+    assert_int_equal(rename(from, to), 0);
+    c.need_depth = 1;
+    c.split = "val";
+    l = open_loader(&c);
+    assert_int_equal(t3d_loader_source(l), 2 * SIDE);
+    b = next(l);
+    for (int k = 0; k < 2 * BATCH; k++)
+        for (int p = 0; p < SIDE * SIDE; p++)
+            assert_int_equal(b->depth[(size_t)k * SIDE * SIDE + (size_t)p],
+                             code_of(object_of(b, k / 2, k % 2), b->view[k], SIDE, p));
+    t3d_loader_close(l);
+    assert_int_equal(rename(to, from), 0);
+}
+
 static void only_uids_of_the_split_are_read(void **state)
 {
     const char *good[] = {"u0", "u10"}, *bad[] = {"u0", "u9"}, *none[] = {"nobody"};
@@ -424,6 +533,9 @@ int main(void)
                                        cmocka_unit_test(same_batches_from_anywhere),
                                        cmocka_unit_test(position_decides_not_the_batch),
                                        cmocka_unit_test(smallest_sufficient_set_is_reduced),
+                                       cmocka_unit_test(depth_is_that_of_the_view),
+                                       cmocka_unit_test(missing_depth_is_named),
+                                       cmocka_unit_test(depth_is_reduced),
                                        cmocka_unit_test(only_uids_of_the_split_are_read),
                                        cmocka_unit_test(corrupt_samples_are_passed_over)};
 

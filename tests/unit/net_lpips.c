@@ -18,6 +18,8 @@
 #include "base/file.h"
 #include "base/json.h"
 #include "store/npy.h"
+#include "net/lpips_distance.h"
+#include "num/ops.h"
 #include "store/safetensors.h"
 
 #define REF "tests/ref/"
@@ -167,6 +169,81 @@ static uint8_t *tile(const struct t3d_npy *p, uint32_t h)
     return out;
 }
 
+/* A picture over white in [0, 1]. */
+static void put_white(t3d_real *out, const struct t3d_npy *p)
+{
+    const uint8_t *rgba = p->data;
+
+    for (size_t i = 0; i < p->shape[0] * p->shape[1]; i++)
+        for (size_t k = 0; k < 3; k++)
+            out[3 * i + k] =
+                (t3d_real)(rgba[4 * i + k] * rgba[4 * i + 3] + 255 * (255 - rgba[4 * i + 3])) /
+                65025;
+}
+
+struct learner {
+    struct t3d_graph *g;
+    struct t3d_ref x, y, d;
+};
+
+/* The distances of n pairs of pictures of which the first ones are learned. */
+static struct learner learner(const struct t3d_lpips *l, int n, uint32_t w, uint32_t h, int threads)
+{
+    struct learner m = {.g = t3d_graph_new(T3D_CPU, threads)};
+    struct t3d_err err;
+
+    m.x = t3d_graph_param(m.g, "x", T3D_SHAPE(n, h, w, 3));
+    m.y = t3d_graph_input(m.g, "y", T3D_SHAPE(n, h, w, 3));
+    m.d = t3d_lpips_distance(m.g, l, m.x, m.y);
+    t3d_graph_keep(m.g, m.d);
+    if (t3d_graph_build(m.g, &(struct t3d_plan){.loss = t3d_mean(m.g, m.d, -1)}, &err) < 0)
+        fail_msg("%s", err.msg);
+    return m;
+}
+
+/* In a graph that learns: the same distance, 0 and no gradient for equal pictures, the same bits
+ * for any number of threads, and a step against the gradient makes it less. */
+static void check_learner(const struct t3d_lpips *l, const struct pictures *p, const double d[])
+{
+    size_t n = 3 * (size_t)p->w * p->h;
+    t3d_real *grad = malloc(n * sizeof *grad);
+    double square = 0;
+    struct t3d_err err;
+
+    for (int threads = 1; threads < 4; threads += 2) {
+        struct learner m = learner(l, 2, p->w, p->h, threads);
+        t3d_real *x = t3d_graph_data(m.g, m.x), *y = t3d_graph_data(m.g, m.y), *got, *g;
+        double before;
+
+        put_white(x, &p->a);
+        put_white(y, &p->b);
+        put_white(x + n, &p->b);
+        put_white(y + n, &p->b);
+        assert_int_equal(t3d_graph_forward(m.g, &err), T3D_OK);
+        got = t3d_graph_data(m.g, m.d);
+        if (!(fabs((double)got[0] / d[T3D_LPIPS_TORCHMETRICS] - 1) < 2e-5))
+            fail_msg("got %.9g, wanted %.9g", (double)got[0], d[T3D_LPIPS_TORCHMETRICS]);
+        assert_true(got[1] == 0);
+        before = (double)got[0];
+        assert_int_equal(t3d_graph_backward(m.g, &err), T3D_OK);
+        g = t3d_graph_grad(m.g, m.x);
+        for (size_t i = 0; i < n; i++)
+            assert_true(g[n + i] == 0);
+        if (threads == 1) {
+            memcpy(grad, g, n * sizeof *g);
+            for (size_t i = 0; i < n; i++)
+                square += (double)g[i] * (double)g[i];
+            for (size_t i = 0; i < n; i++)
+                x[i] -= (t3d_real)(1e-3 * before / square) * g[i];
+            assert_int_equal(t3d_graph_forward(m.g, &err), T3D_OK);
+            assert_true(got[0] < (t3d_real)before);
+        }
+        assert_memory_equal(grad, g, n * sizeof *g);
+        t3d_graph_free(m.g);
+    }
+    free(grad);
+}
+
 static void as_references(void **state)
 {
     struct pictures p = read_pictures();
@@ -199,6 +276,7 @@ static void as_references(void **state)
         near(want, "torchmetrics", d[0][T3D_LPIPS_TORCHMETRICS]);
         near(want, "package-black", d[1][T3D_LPIPS_PACKAGE]);
         assert_true(d[2][0] == 0 && d[2][1] == 0); /* equal pictures */
+        check_learner(l, &p, d[0]);
 
         pair[0] = (struct t3d_lpips_pair){large[0], large[1], 255};
         assert_int_equal(t3d_lpips_run(l, whole, pair, 1, p.w, 300, NULL), T3D_OK);

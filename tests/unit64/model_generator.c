@@ -11,6 +11,7 @@
 #include "../../lib/model/gaussian_head.c"  // NOLINT
 #include "../../lib/model/generator.c"      // NOLINT
 #include "../../lib/model/generator_step.c" // NOLINT
+#include "../../lib/model/losses.c"         // NOLINT
 #include "../../lib/model/stack.c"          // NOLINT
 #include "draw/splat.h"
 #include "whole_model.h"
@@ -87,7 +88,7 @@ static struct model make(void)
     struct t3d_plan plan = {0};
     struct t3d_err err = {0};
 
-    m.s = t3d_generator_step_build(m.g, &config, BATCH);
+    m.s = t3d_generator_step_build(m.g, &config, BATCH, NULL);
     plan.loss = m.s.loss;
     if (t3d_graph_build(m.g, &plan, &err) < 0 ||
         t3d_generator_prepare(m.g, &m.s.m, &config, BATCH, &err) < 0)

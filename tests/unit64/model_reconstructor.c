@@ -10,6 +10,7 @@
 
 #include "../../lib/model/gaussian_head.c"      // NOLINT
 #include "../../lib/model/generator.c"          // NOLINT
+#include "../../lib/model/losses.c"             // NOLINT
 #include "../../lib/model/reconstructor.c"      // NOLINT
 #include "../../lib/model/reconstructor_step.c" // NOLINT
 #include "../../lib/model/stack.c"              // NOLINT
@@ -21,6 +22,8 @@ enum { BATCH = 2, SIDE = 8, N_VIEWS = 20, TOKENS = 16 };
 static const struct t3d_generator_config config = {
     .size = "tiny", .width = 24, .layers = 2, .heads = 3, .side = SIDE, .patch = 4};
 static const int shown[BATCH][VIEWS] = {{0, 4, 8, 12}, {3, 7, 11, 19}};
+
+static const struct t3d_loss_config all = {.depth = .2, .opacity = .1};
 
 struct model {
     struct t3d_graph *g;
@@ -45,14 +48,14 @@ static void put_cameras(struct model *m)
     t3d_arena_free(&a);
 }
 
-static struct model make(int hides)
+static struct model make(int hides, const struct t3d_loss_config *losses)
 {
     struct model m = {.g = t3d_graph_new(T3D_CPU, 1)};
     struct t3d_plan plan = {0};
     struct t3d_err err = {0};
     double *hidden;
 
-    m.s = t3d_reconstructor_step_build(m.g, &config, BATCH, hides);
+    m.s = t3d_reconstructor_step_build(m.g, &config, BATCH, hides, losses);
     plan.loss = m.s.loss;
     if (t3d_graph_build(m.g, &plan, &err) < 0)
         fail_msg("%s", err.msg);
@@ -62,6 +65,10 @@ static struct model make(int hides)
     fill_numbers(m.g, m.s.m.views, -1, 1);
     fill_numbers(m.g, m.s.rgb, 0, 1);
     fill_numbers(m.g, m.s.alpha, 0, 1);
+    if (m.s.losses.depth.node >= 0) {
+        fill_numbers(m.g, m.s.losses.depth, 1.7, 3.7);
+        fill_numbers(m.g, m.s.losses.counts, 0, 1);
+    }
     if (!hides)
         return m;
     fill_numbers(m.g, m.s.counts, 0, 1);
@@ -75,7 +82,7 @@ static void every_parameter_follows_its_gradient(void **state)
 {
     (void)state;
     for (int hides = 0; hides < 2; hides++) {
-        struct model m = make(hides);
+        struct model m = make(hides, hides ? &all : NULL);
 
         check_parameters(m.g, m.s.loss);
         t3d_graph_free(m.g);
@@ -87,7 +94,7 @@ static void parameters_are_counted(void **state)
 {
     (void)state;
     for (int hides = 0; hides < 2; hides++) {
-        struct model m = make(hides);
+        struct model m = make(hides, NULL);
 
         assert_int_equal(count_parameters(m.g), t3d_reconstructor_params(&config, hides));
         t3d_graph_free(m.g);
@@ -97,7 +104,7 @@ static void parameters_are_counted(void **state)
 /* Each Gaussian lies on the ray of its pixel: drawn from its own view it is in the middle of it. */
 static void gaussians_lie_in_their_pixels(void **state)
 {
-    struct model m = make(0);
+    struct model m = make(0, NULL);
     const double *xyz;
     struct t3d_view_set set;
     struct t3d_arena a = {0};
@@ -127,7 +134,7 @@ static void gaussians_lie_in_their_pixels(void **state)
 /* The views are a set: in another order, with their rays, they give the same pictures. */
 static void order_of_views_does_not_matter(void **state)
 {
-    struct model m = make(0);
+    struct model m = make(0, NULL);
     double before = loss_of(m.g, m.s.loss);
     double *views = t3d_graph_data(m.g, m.s.m.views), *ray = t3d_graph_data(m.g, m.s.m.ray),
            *origin = t3d_graph_data(m.g, m.s.m.origin);

@@ -10,7 +10,7 @@
 #include "num/graph.h"
 
 /* Numbers of an input, the same each time. */
-static void fill_numbers(struct t3d_graph *g, struct t3d_ref r, double low, double high)
+static inline void fill_numbers(struct t3d_graph *g, struct t3d_ref r, double low, double high)
 {
     struct t3d_shape s = t3d_graph_shape(g, r);
     struct t3d_rng rng = t3d_rng_for(3, "input", (uint64_t)r.node);
@@ -21,7 +21,7 @@ static void fill_numbers(struct t3d_graph *g, struct t3d_ref r, double low, doub
 }
 
 /* Weights that start at 0 would hide what is behind them: everything is moved. */
-static void scatter(struct t3d_graph *g)
+static inline void scatter(struct t3d_graph *g)
 {
     for (int i = 0; i < t3d_graph_n_params(g); i++) {
         const char *name;
@@ -35,7 +35,7 @@ static void scatter(struct t3d_graph *g)
     }
 }
 
-static double loss_of(struct t3d_graph *g, struct t3d_ref loss)
+static inline double loss_of(struct t3d_graph *g, struct t3d_ref loss)
 {
     struct t3d_err err = {0};
 
@@ -45,8 +45,8 @@ static double loss_of(struct t3d_graph *g, struct t3d_ref loss)
 }
 
 /* Loss after a step of length h along the gradient of one parameter. */
-static double moved(struct t3d_graph *g, struct t3d_ref loss, double *x, const double *d, int64_t n,
-                    double h)
+static inline double moved(struct t3d_graph *g, struct t3d_ref loss, double *x, const double *d,
+                           int64_t n, double h)
 {
     double is;
 
@@ -58,7 +58,7 @@ static double moved(struct t3d_graph *g, struct t3d_ref loss, double *x, const d
     return is;
 }
 
-static void check_parameter(struct t3d_graph *g, struct t3d_ref loss, int i)
+static inline void check_parameter(struct t3d_graph *g, struct t3d_ref loss, int i)
 {
     const char *name;
     struct t3d_ref p = t3d_graph_param_at(g, i, &name);
@@ -77,7 +77,7 @@ static void check_parameter(struct t3d_graph *g, struct t3d_ref loss, int i)
         fail_msg("%s: along the gradient %.9g, by differences %.9g", name, square, is);
 }
 
-static void check_parameters(struct t3d_graph *g, struct t3d_ref loss)
+static inline void check_parameters(struct t3d_graph *g, struct t3d_ref loss)
 {
     struct t3d_err err = {0};
 
@@ -88,7 +88,7 @@ static void check_parameters(struct t3d_graph *g, struct t3d_ref loss)
         check_parameter(g, loss, i);
 }
 
-static int64_t count_parameters(struct t3d_graph *g)
+static inline int64_t count_parameters(struct t3d_graph *g)
 {
     int64_t n = 0;
 
