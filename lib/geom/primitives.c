@@ -33,7 +33,7 @@ const char *t3d_primitives_shape_name(int shape)
     return shape >= 0 && shape < T3DI_SHAPES ? t3di_shape[shape].name : NULL;
 }
 
-static void core_layout(struct t3di_layout *l, uint32_t id)
+void t3di_core_layout(struct t3di_layout *l, uint32_t id)
 {
     int colour[2], shape[2];
 
@@ -169,10 +169,28 @@ static int pick_relation(struct t3d_rng *r, int n)
     return T3DI_ALONE;
 }
 
-static void pick_item(struct t3di_item *m, struct t3d_rng *r)
+/* What no caption says: how rough its finish is, and at what angle a polyhedron stands. */
+static void vary_item(struct t3di_item *m, struct t3d_rng *r)
 {
     static const double roughness[][2] = {{.5, .7}, {.9, 1}, {.1, .2}, {.25, .4}};
 
+    m->roughness = roughness[m->finish][0] +
+                   t3d_rng_uniform(r) * (roughness[m->finish][1] - roughness[m->finish][0]);
+    if (!t3di_shape[m->shape].round)
+        m->yaw = (t3d_rng_uniform(r) - .5) * 1.4;
+}
+
+int t3di_vary(struct t3di_layout *l, struct t3d_rng *r)
+{
+    for (int i = 0; i < l->n; i++)
+        vary_item(&l->item[i], r);
+    if (l->relation == T3DI_INSIDE)
+        l->item[1].yaw = 0;
+    return t3di_arrange(l, r);
+}
+
+static void pick_item(struct t3di_item *m, struct t3d_rng *r)
+{
     memset(m, 0, sizeof *m);
     m->shape = (int)t3d_rng_below(r, T3DI_SHAPES);
     m->color = (int)t3d_rng_below(r, T3DI_COLORS);
@@ -180,10 +198,7 @@ static void pick_item(struct t3di_item *m, struct t3d_rng *r)
         m->texture = 1 + (int)t3d_rng_below(r, 3);
     if (chance(r, 15))
         m->finish = 1 + (int)t3d_rng_below(r, 3);
-    m->roughness = roughness[m->finish][0] +
-                   t3d_rng_uniform(r) * (roughness[m->finish][1] - roughness[m->finish][0]);
-    if (!t3di_shape[m->shape].round)
-        m->yaw = (t3d_rng_uniform(r) - .5) * 1.4;
+    vary_item(m, r);
 }
 
 /* What the relation asks of its parts. */
@@ -202,7 +217,7 @@ static void suit_items(struct t3di_layout *l, struct t3d_rng *r)
     }
 }
 
-static void sample_full(struct t3di_layout *l, struct t3d_rng *r)
+void t3di_sample_full(struct t3di_layout *l, struct t3d_rng *r)
 {
     uint32_t x = t3d_rng_below(r, 100);
 
@@ -224,11 +239,9 @@ static void sample_full(struct t3di_layout *l, struct t3d_rng *r)
 /* --- objects ------------------------------------------------------------------------------------
  */
 
-static int write_object(struct t3d_primitive_object *out, const struct t3di_layout *l,
-                        struct t3d_arena *a, struct t3d_err *err)
+int t3di_describe(struct t3d_primitive_object *out, const struct t3di_layout *l,
+                  struct t3d_arena *a, struct t3d_err *err)
 {
-    const char *extras;
-
     out->combination = find_combination(l);
     if (t3di_captions(l, &out->caption, &out->n_captions, a) < 0)
         return t3d_err_nomem(err, "captions");
@@ -239,6 +252,17 @@ static int write_object(struct t3d_primitive_object *out, const struct t3di_layo
         snprintf(out->group, sizeof out->group, "prim-core-%03d", out->combination);
     else
         snprintf(out->group, sizeof out->group, "prim-%016" PRIx64, t3d_hash64(out->caption[0]));
+    return T3D_OK;
+}
+
+int t3di_write_object(struct t3d_primitive_object *out, const struct t3di_layout *l,
+                      struct t3d_arena *a, struct t3d_err *err)
+{
+    const char *extras;
+    int r = t3di_describe(out, l, a, err);
+
+    if (r < 0)
+        return r;
     extras = t3d_sprintf(a, "{\"uid\":\"%s\",\"caption\":\"%s\",\"group\":\"%s\",\"split\":\"%s\"}",
                          out->uid, out->caption[0], out->group, out->split);
     if (!extras)
@@ -260,22 +284,22 @@ int t3d_primitives_object(struct t3d_primitive_object *out, enum t3d_world world
 {
     static const char *const prefix[] = {"prim-core", "prim", "prim-one"};
     int full = world == T3D_WORLD_FULL;
-    struct t3d_rng r = t3d_rng_for(seed, full ? "t3d primitives" : "t3d primitives core", index);
+    struct t3d_rng r = t3d_rng_for(seed, full ? T3DI_FULL_STREAM : "t3d primitives core", index);
     struct t3di_layout l;
 
     memset(out, 0, sizeof *out);
     snprintf(out->uid, sizeof out->uid, "%s-%" PRIu64 "-%" PRIu64, prefix[world], seed, index);
     if (full && index % 2) {
-        sample_full(&l, &r);
+        t3di_sample_full(&l, &r);
     } else {
-        core_layout(&l,
-                    core_order(seed, full ? index / 2 : index,
-                               world == T3D_WORLD_ONE ? T3D_CORE_KINDS : T3D_CORE_COMBINATIONS));
+        t3di_core_layout(
+            &l, core_order(seed, full ? index / 2 : index,
+                           world == T3D_WORLD_ONE ? T3D_CORE_KINDS : T3D_CORE_COMBINATIONS));
         for (int i = 0; i < l.n; i++)
             l.item[i].roughness = .5 + .2 * t3d_rng_uniform(&r);
         (void)t3di_arrange(&l, &r); /* every pair of the core stacks at every size drawn */
     }
-    return write_object(out, &l, a, err);
+    return t3di_write_object(out, &l, a, err);
 }
 
 int t3d_primitives_core(struct t3d_primitive_object *out, uint32_t id, struct t3d_arena *a,
@@ -288,7 +312,7 @@ int t3d_primitives_core(struct t3d_primitive_object *out, uint32_t id, struct t3
         return t3d_err_set(err, T3D_USAGE, "bad-combination", "core combination %u is not below %d",
                            id, T3D_CORE_COMBINATIONS);
     snprintf(out->uid, sizeof out->uid, "prim-canon-%u", id);
-    core_layout(&l, id);
+    t3di_core_layout(&l, id);
     (void)t3di_arrange(&l, NULL);
-    return write_object(out, &l, a, err);
+    return t3di_write_object(out, &l, a, err);
 }

@@ -94,6 +94,19 @@ int t3di_rest(const struct t3di_item *top, const struct t3di_item *bottom, doubl
  * above. */
 int t3di_arrange(struct t3di_layout *l, struct t3d_rng *r);
 
+/* The scene of a core combination, and one that is drawn, with the stream of its (seed, index):
+ * what they are of; the latter arranged too. */
+#define T3DI_FULL_STREAM "t3d primitives"
+void t3di_core_layout(struct t3di_layout *l, uint32_t id);
+void t3di_sample_full(struct t3di_layout *l, struct t3d_rng *r);
+/* Draw anew what the caption leaves open, and arrange. */
+int t3di_vary(struct t3di_layout *l, struct t3d_rng *r);
+/* Captions, split, group; and with the .glb. uid is there. */
+int t3di_describe(struct t3d_primitive_object *out, const struct t3di_layout *l,
+                  struct t3d_arena *a, struct t3d_err *err) T3D_MUST_CHECK;
+int t3di_write_object(struct t3d_primitive_object *out, const struct t3di_layout *l,
+                      struct t3d_arena *a, struct t3d_err *err) T3D_MUST_CHECK;
+
 /* Captions, [0] canonical; 0 or -1 when memory is out. */
 int t3di_captions(const struct t3di_layout *l, const char ***caption, size_t *n,
                   struct t3d_arena *a);

@@ -314,7 +314,7 @@ static int open_core(struct t3d_networks *n, struct t3d_metric_choice *c, t3d_me
     for (size_t i = 0; i < n->n_items; i++)
         any |= n->combination[i] != T3D_NOT_CORE;
     if (any)
-        return t3d_caption_pool_new(&n->core, T3DI_CAPTION_SIDE, n->options.threads, err);
+        return t3d_caption_pool_new(&n->core, "core", T3DI_CAPTION_SIDE, n->options.threads, err);
     snprintf(why, sizeof why,
              "no caption is one of the 930 of the primitives world's core, the only ones whose "
              "objects are known: '%.100s'",
@@ -484,7 +484,7 @@ int t3d_networks_caption(const struct t3d_networks *n, struct t3d_pair_result *o
     r = scene ? t3d_caption_pool_paint(n->core, scene, picture, err)
               : t3d_caption_pool_draw(n->core, gaussians, picture, err);
     if (r == T3D_OK)
-        t3d_caption_count(&tally, (uint32_t)n->combination[item],
+        t3d_caption_count(&tally, t3d_caption_pool_set(n->core), (uint32_t)n->combination[item],
                           t3d_caption_pool_nearest(n->core, picture), 1);
     for (int i = 0; i < t3d_n_metrics && r == T3D_OK; i++) {
         if (!choice->on[i] || t3d_metrics[i].kind != T3D_METRIC_CAPTION)

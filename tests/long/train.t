@@ -100,6 +100,9 @@ ok $? 'and is small'
 t3d bench captions --splits test --count 512 >shipped.json
 is "$(jq '.lower_bound_95 >= .93' shipped.json)" true \
 	"generator-nano makes what held-out captions say: $(jq -c '[.accuracy, .lower_bound_95]' shipped.json)"
+t3d bench captions --splits test --count 64 --world full >full.json
+is "$(jq -c '[.candidates, .accuracy_of_world > .9, .accuracy_of_world > .accuracy]' full.json)" '["full1024",true,true]' \
+	"scenes of richer worlds can be told apart: $(jq -c '[.accuracy, .accuracy_of_world, .clip_r1_of_world]' full.json)"
 t3d bench captions --splits test --count 111 --num-diffusion-steps 4,8,32 >steps.json
 is "$(jq -s 'map(.accuracy) | min > max - .02' steps.json)" true \
 	"in few steps as in many: $(jq -s -c 'map([.num_diffusion_steps, .accuracy])' steps.json)"

@@ -89,7 +89,16 @@ is "$(jq -r '[.split, .num_diffusion_steps, .objects] | @tsv' <out)" \
 	"$(printf 'test\t1\t3\ntrain\t1\t3\ntest\t2\t3\ntrain\t2\t3')" 'a record for each setting and split'
 is "$(jq -s -c 'map(.accuracy >= 0 and .lower_bound_95 <= .accuracy and .colors <= 1 and .shapes <= 1) | unique' <out)" \
 	'[true]' 'with its figures'
-for bad in '--count 0' '--num-diffusion-steps 0' '--num-diffusion-steps 4,x' '--guidance -1' '--splits none'; do
+for world in core three; do
+	t3d bench captions --checkpoint "$run" --world $world --count 3 --num-diffusion-steps 1 --splits test --diversity-seeds 2 >"$world.json"
+done
+is "$(jq -s -c 'map([.candidates, (.candidates_sha256 | length), .clip, .same_encoder, .diversity_seeds])' core.json three.json)" \
+	'[["core930",64,"clip-nano",false,2],["three1024",64,"clip-nano",false,2]]' 'richer worlds have candidates of their own'
+is "$(jq -s -c 'map([.accuracy_of_world, .clip_r1, .clip_r1_of_world, .diversity, .diversity_of_world] | all(. >= 0 and . <= 1)) | unique' core.json three.json)" \
+	'[true]' 'the world itself and a CLIP are asked too'
+is "$(t3d bench captions --checkpoint "$run" --count 1 --num-diffusion-steps 1 --splits test --clip none --diversity-seeds 0 | jq -c '[has("clip_r1", "diversity")]')" \
+	'[false,false]' 'or not'
+for bad in '--world tree' '--clip nobody' '--diversity-seeds 65' '--count 0' '--num-diffusion-steps 0' '--num-diffusion-steps 4,x' '--guidance -1' '--splits none'; do
 	# shellcheck disable=SC2086 # an option and its value
 	expect_status 2 "$bad is refused" t3d bench captions --checkpoint "$run" $bad
 done
