@@ -28,6 +28,11 @@ printf '{"url":"http://a/b.glb","size":3,"captions":["x"]}\n{"uid":1}\nno\n' >"$
 printf 'url\tsha256\tuid\nhttp://a/b.glb\t12\tx\n' >"$seeds/list.tsv"
 printf '{"a":{"license":"by","archives":{"glb":{"size":7}}},"b":"glbs/0/x.glb"}' >"$seeds/members.json"
 cp "$tokens/clip/cases_open_clip.ndjson" "$seeds/texts"
+{
+	printf '{"family":"clip","layout":"transformers","weights_sha256":"a","tokenizer_sha256":"b","token_width":3}\377'
+	printf '{"row":0,"n":3,"uid":"x","caption":"a cube"}\n{"row":3,"n":2,"uid":"y","caption":"a cone"}\n'
+} >"$seeds/conditioning"
+cp "$T3D_SOURCE/models/generator-nano/config.json" "$seeds/config.json"
 cd "$T3D_SOURCE" || exit 1
 expect_status 0 'build' make -s -j2 CC=clang-14 config=fuzz fuzzers
 for f in build/fuzz/fuzz/*; do

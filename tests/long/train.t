@@ -112,4 +112,13 @@ t3d -C one fetch primitives --world one --count 150 -q && t3d -C one filter -q &
 expect_status 0 'a small world, 400 steps' t3d -C one train --model turbo3d --run one --schedule-steps 400 --validate-every 0 -q
 t3d bench captions --checkpoint one/runs/one --world one --splits all --count 90 >one.json
 is "$(jq '.accuracy >= .95' one.json)" true "is learned: $(jq -c '[.accuracy, .colors, .shapes]' one.json)"
+t3d -C one embed --inputs texts --tokens -q
+expect_status 0 'the same by features of a CLIP' t3d -C one train --model turbo3d --run clip --text-encoder clip-nano \
+	--schedule-steps 400 --validate-every 0 -q
+t3d bench captions --checkpoint one/runs/clip --world one --splits all --count 90 >clip.json
+is "$(jq '.accuracy >= .95' clip.json)" true "is learned: $(jq -c '[.accuracy, .colors, .shapes]' clip.json)"
+expect_status 0 'and evaluated' t3d -C one evaluate --checkpoint one/runs/clip --split all --count 4 \
+	--metrics cost,caption-accuracy --progress none -o clip-evaluated.json
+is "$(jq '.summary | .["caption-accuracy:core930:ring4-64"].mean > .5 and .["cost:model-mb"].mean > 13' clip-evaluated.json)" \
+	true 'with the weights of its CLIP in the cost'
 done_testing
