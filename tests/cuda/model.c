@@ -67,10 +67,10 @@ static int fill(void *ctx, int64_t micro, struct t3d_err *err)
     return T3D_OK;
 }
 
-static struct model make(enum t3d_backend backend)
+static struct model make(enum t3d_backend backend, int recompute)
 {
     struct model m = {.g = t3d_graph_new(backend, 1)};
-    struct t3d_plan plan = {.poison = 1};
+    struct t3d_plan plan = {.recompute = recompute, .poison = 1};
     struct t3d_err err = {0};
 
     m.step = t3d_generator_step_build(m.g, &config, BATCH, NULL);
@@ -83,8 +83,8 @@ static struct model make(enum t3d_backend backend)
 }
 
 /* Trains in dir up to `steps`; the weights, copied. */
-static float *train(enum t3d_backend backend, const char *dir, int64_t steps, int64_t *n,
-                    double *loss)
+static float *train(enum t3d_backend backend, int recompute, const char *dir, int64_t steps,
+                    int64_t *n, double *loss)
 {
     static const struct t3d_trainer_ops ops = {.fill = fill};
     struct t3d_trainer_config c = {.dir = dir,
@@ -101,7 +101,7 @@ static float *train(enum t3d_backend backend, const char *dir, int64_t steps, in
                                    .progress = "none",
                                    .stage = "train",
                                    .samples = BATCH};
-    struct model m = make(backend);
+    struct model m = make(backend, recompute);
     struct t3d_trainer_result result;
     struct t3d_err err = {0};
     const float *w;
@@ -124,27 +124,32 @@ int main(void)
 {
     char dir[] = "/tmp/t3d-model-cuda.XXXXXX", at[64];
     double host_loss, loss, again_loss;
-    float *host, *whole, *parts;
+    float *host, *whole, *parts, *again;
     int64_t n;
 
     setvbuf(stdout, NULL, _IOLBF, 0);
     if (!mkdtemp(dir))
         stop("model", "no folder in /tmp");
     snprintf(at, sizeof at, "%s/host", dir);
-    host = train(T3D_CPU, at, STEPS, &n, &host_loss);
+    host = train(T3D_CPU, 0, at, STEPS, &n, &host_loss);
     snprintf(at, sizeof at, "%s/whole", dir);
-    whole = train(T3D_CUDA, at, STEPS, &n, &loss);
+    whole = train(T3D_CUDA, 0, at, STEPS, &n, &loss);
     snprintf(at, sizeof at, "%s/parts", dir);
-    free(train(T3D_CUDA, at, STEPS / 2, &n, &again_loss));
-    parts = train(T3D_CUDA, at, STEPS, &n, &again_loss);
+    free(train(T3D_CUDA, 0, at, STEPS / 2, &n, &again_loss));
+    parts = train(T3D_CUDA, 0, at, STEPS, &n, &again_loss);
+    snprintf(at, sizeof at, "%s/again", dir);
+    again = train(T3D_CUDA, 1, at, STEPS, &n, &again_loss);
     report(fabs(loss - host_loss) < 1e-5 * host_loss && distance(whole, host, n, 1e-3) < 1e-4,
            "a generator trained on the device # loss %.7g and %.7g, weights %.1e apart", loss,
            host_loss, distance(whole, host, n, 1e-3));
     report(memcmp(whole, parts, (size_t)n * sizeof *whole) == 0,
            "one step, and one after a checkpoint, are two");
+    report(again_loss == loss && memcmp(whole, again, (size_t)n * sizeof *whole) == 0,
+           "blocks computed again give the same weights");
     free(host);
     free(whole);
     free(parts);
+    free(again);
     t3d_remove_tree(dir);
     printf("1..%d\n# %d failed\n", n_tests, n_failed);
     return n_failed != 0;

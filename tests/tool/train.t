@@ -40,11 +40,14 @@ done
 # --- k + (n - k) steps are n steps, for any number of threads ------------------------------------------------
 begin whole 10 -j 2
 begin parts 3 -j 1
-begin parts 5 -j 3
+begin parts 5 -j 3 --gradient-checkpointing
 is "$(jq -s 'map(select(.loss)) | length' ws/runs/parts/log.ndjson)" 5 'a line a step'
 printf '{"step":6,"loss":' >>ws/runs/parts/log.ndjson # as a kill in the middle of a line leaves it
 : >ws/runs/parts/checkpoints/step-00000005.safetensors.1.2.tmp
-train parts 10 -q -j 2 --checkpoint-every 4 # the rest is remembered
+train parts 6 -q -j 2 --checkpoint-every 4 # the rest is remembered
+is "$(jq '."gradient-checkpointing"' ws/runs/parts/run.json)" true 'also whether blocks are computed again'
+train parts 10 -q -j 2 --checkpoint-every 4 --no-gradient-checkpointing
+is "$(jq '."gradient-checkpointing"' ws/runs/parts/run.json)" false 'which may change on the way'
 is "$(sums parts)" "$(sums whole)" 'weights, checkpoints and vocabulary are the same'
 is "$(losses parts)" "$(losses whole)" 'and so is the log'
 is "$(find ws/runs -name '*.tmp')" '' 'no temporary file is left'
@@ -102,4 +105,18 @@ expect_status 2 'no steps' t3d -C ws train --model clip --steps 0
 expect_status 0 'a plan' t3d -C ws train --model clip --plan
 like "$out" 'parameters' 'counts parameters'
 like "$out" 'largest batch' 'and the largest batch'
+
+# --- blocks computed again ------------------------------------------------------------------------------------------
+for model in turbo3d reconstructor; do
+	for again in '' no-; do
+		t3d -C ws train --model $model --run "$model$again" --steps 6 --batch-size 2 --seed 3 -j 2 -q --validate-every 0 \
+			--${again}gradient-checkpointing
+	done
+	cmp ws/runs/$model/model.safetensors ws/runs/${model}no-/model.safetensors
+	ok $? "$model: the same weights"
+done
+expect_status 0 'a plan with them' t3d train --model turbo3d --size small --batch-size 8 --gradient-checkpointing --plan
+like "$out" 'backward.*of these .* computed again' 'counts what they cost'
+like "$out" 'with --no-gradient-checkpointing: .* MiB in all, backward .* GFLOP, largest batch' 'and what it would be without'
+is "$(printf '%s\n' "$out" | awk '/^in all/ {a = $3} /^with/ {print (4 * a < $3)}')" 1 'which is more than four times the memory'
 done_testing

@@ -82,10 +82,12 @@ static void fill(struct model *m)
     put_texts(m);
 }
 
+static int recompute; /* of the graphs that are made */
+
 static struct model make(void)
 {
     struct model m = {.g = t3d_graph_new(T3D_CPU, 1)};
-    struct t3d_plan plan = {0};
+    struct t3d_plan plan = {.recompute = recompute};
     struct t3d_err err = {0};
 
     m.s = t3d_generator_step_build(m.g, &config, BATCH, NULL);
@@ -135,6 +137,23 @@ static void every_parameter_follows_its_gradient(void **state)
 {
     (void)state;
     with_each(check_gradients);
+}
+
+static void check_recomputed(struct model *m)
+{
+    struct model again;
+
+    recompute = 1;
+    again = make();
+    recompute = 0;
+    check_same_bits(m->g, again.g, m->s.loss);
+    t3d_graph_free(again.g);
+}
+
+static void computing_again_changes_no_bit(void **state)
+{
+    (void)state;
+    with_each(check_recomputed);
 }
 
 /* The count that --plan prints is that of the graph. */
@@ -232,6 +251,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_parameter_follows_its_gradient),
+        cmocka_unit_test(computing_again_changes_no_bit),
         cmocka_unit_test(parameters_are_counted),
         cmocka_unit_test(padding_is_not_seen),
         cmocka_unit_test(features_have_no_length),

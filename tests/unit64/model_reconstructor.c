@@ -48,10 +48,12 @@ static void put_cameras(struct model *m)
     t3d_arena_free(&a);
 }
 
+static int recompute; /* of the graphs that are made */
+
 static struct model make(int hides, const struct t3d_loss_config *losses)
 {
     struct model m = {.g = t3d_graph_new(T3D_CPU, 1)};
-    struct t3d_plan plan = {0};
+    struct t3d_plan plan = {.recompute = recompute};
     struct t3d_err err = {0};
     double *hidden;
 
@@ -86,6 +88,21 @@ static void every_parameter_follows_its_gradient(void **state)
 
         check_parameters(m.g, m.s.loss);
         t3d_graph_free(m.g);
+    }
+}
+
+static void computing_again_changes_no_bit(void **state)
+{
+    (void)state;
+    for (int hides = 0; hides < 2; hides++) {
+        struct model m = make(hides, NULL), again;
+
+        recompute = 1;
+        again = make(hides, NULL);
+        recompute = 0;
+        check_same_bits(m.g, again.g, m.s.loss);
+        t3d_graph_free(m.g);
+        t3d_graph_free(again.g);
     }
 }
 
@@ -168,6 +185,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_parameter_follows_its_gradient),
+        cmocka_unit_test(computing_again_changes_no_bit),
         cmocka_unit_test(parameters_are_counted),
         cmocka_unit_test(gaussians_lie_in_their_pixels),
         cmocka_unit_test(order_of_views_does_not_matter),

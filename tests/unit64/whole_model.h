@@ -88,6 +88,28 @@ static inline void check_parameters(struct t3d_graph *g, struct t3d_ref loss)
         check_parameter(g, loss, i);
 }
 
+/* Two graphs of the same numbers, of which one computes segments again. */
+static inline void check_same_bits(struct t3d_graph *plain, struct t3d_graph *again,
+                                   struct t3d_ref loss)
+{
+    struct t3d_graph *const g[2] = {plain, again};
+    struct t3d_graph_size size;
+    struct t3d_err err = {0};
+    double *grad[2], is[2];
+    int64_t n[2];
+
+    for (int i = 0; i < 2; i++) {
+        is[i] = loss_of(g[i], loss);
+        t3d_graph_zero_grad(g[i]);
+        assert_int_equal(t3d_graph_backward(g[i], &err), T3D_OK);
+        grad[i] = t3d_graph_grad_block(g[i], &n[i]);
+    }
+    t3d_graph_size(again, &size);
+    assert_true(size.again_flops > 0);
+    assert_true(is[0] == is[1] && n[0] == n[1]);
+    assert_memory_equal(grad[0], grad[1], (size_t)n[0] * sizeof(double));
+}
+
 static inline int64_t count_parameters(struct t3d_graph *g)
 {
     int64_t n = 0;
