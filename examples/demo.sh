@@ -62,7 +62,7 @@ t3d -C "$work/world" manifest list | jq -r --rawfile wanted "$work/prompts.txt" 
 	while IFS="$(printf '\t')" read -r content caption; do
 		name=$(printf '%s' "$caption" | sed 's/^an* //; s/ an* / /g; s/ /-/g')
 		cp "$(find "$work/world/objects" -name "$content.glb")" "$work/references/$name.glb"
-		jq -nc --arg uid "$name" --arg prompt "$caption" '{uid: $uid, prompt: $prompt}'
+		jq -nc --arg uid "$name" --arg prompt "$caption" '{uid: $uid, prompt: $prompt, caption: $prompt}'
 	done >"$work/prompts.ndjson"
 step generate --prompts "$work/prompts.ndjson" -o "$work/generated"
 step generate --prompts "$work/prompts.ndjson" --format glb -o "$work/meshes"
@@ -70,7 +70,8 @@ step generate --prompts "$work/prompts.txt" -o "$work/generated.png" --resolutio
 accuracy 'shipped' --splits test --count 222
 
 say 'How near are they to what was asked for?'
-step evaluate --pred "$work/meshes" --ref "$work/references" --normalize self-bbox1 --output "$work/evaluation.json"
+step evaluate --pred "$work/generated" --ref "$work/references" --captions "$work/prompts.ndjson" --normalize self-bbox1 \
+	--output "$work/evaluation.json"
 
 step bench t3bench --prompts "$work/prompts.txt" --judge stub --viewpoints 12 --resolution 128 -o "$work/t3bench.json"
 
@@ -78,6 +79,6 @@ say 'Everything on one page'
 step report "$work/evaluation.json" "$work/t3bench.json" "$work/captions.ndjson" "$one/runs/one/log.ndjson" \
 	--objects "$work/generated" "$work/references" \
 	--pictures "$work/generated.png" "$work/this-run.png" "$work/search.png" "$work/sheet.png" -o "$work/report.html"
-printf '\nThe contact sheet: %s\nWhat texts find:   %s\nThe shards:        %s\nMade by this run:  %s\nMade by shipped:   %s (3D Gaussians: %s)\nAll on one page:   %s\n' \
+printf '\nThe contact sheet: %s\nWhat texts find:   %s\nThe shards:        %s\nMade by this run:  %s\nMade by shipped:   %s (3D Gaussians: %s, meshes: %s)\nAll on one page:   %s\n' \
 	"$PWD/$work/sheet.png" "$PWD/$work/search.png" "$PWD/$work/renders/" "$PWD/$work/this-run.png" "$PWD/$work/generated.png" \
-	"$PWD/$work/generated/" "$PWD/$work/report.html"
+	"$PWD/$work/generated/" "$PWD/$work/meshes/" "$PWD/$work/report.html"
