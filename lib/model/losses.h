@@ -14,11 +14,12 @@
  *
  *   depth     mean over all pixels of a |D - A z| / (A + .01). That is A / (A + .01) |D / A - z|,
  *             the distance of the expected depth from the wanted one, as far as anything is drawn
- *             there; pixels without a wanted depth count 0. In units of the normalised object. (L1
- * of the blended depth: Chung et al., "Depth-Regularized Optimization for 3D Gaussian Splatting in
- * Few-Shot Images", 2024; with weights to the sum 1 and without a division by 0 here.) opacity mean
- * over all Gaussians of sigmoid(opacity): those that nothing needs vanish (Ziwen et al.,
- * "Long-LRM", 2024, which has it at .1). */
+ *             there; pixels without a wanted depth count 0. In units of the normalised object.
+ *             (L1 of the blended depth: Chung et al., "Depth-Regularized Optimization for 3D
+ *             Gaussian Splatting in Few-Shot Images", 2024; with weights to the sum 1 and without
+ *             a division by 0 here.)
+ *   opacity   mean over all Gaussians of sigmoid(opacity): those that nothing needs vanish (Ziwen
+ *             et al., "Long-LRM", 2024, which has it at .1). */
 #ifndef T3D_MODEL_LOSSES_H
 #define T3D_MODEL_LOSSES_H
 
