@@ -116,9 +116,9 @@ static void mark_dropped(struct t3d_graph *g)
             }
     for (int i = 0; i < g->n_values; i++) {
         struct t3di_value *v = &g->value[i];
-        int aux = v->node >= 0 && is_aux(&g->node[v->node], i - g->node[v->node].value);
+        int made = v->root == i && v->node >= 0; /* a view is no output of its node */
 
-        if (v->root == i && v->node >= 0 && !v->n_reads && !aux) {
+        if (made && !v->n_reads && !is_aux(&g->node[v->node], i - g->node[v->node].value)) {
             v->keep = 1; /* what nobody reads is a result */
             v->dropped = 0;
         }
