@@ -50,6 +50,9 @@ begin parts clip-nano -j 3
 begin whole clip-nano -j 2 --validate-every 2
 is "$(sums parts)" "$(sums whole)" 'stopped and gone on with, other threads: the same weights'
 is "$(sums clip | head -n 2)" "$(sums whole | head -n 2)" 'validation changes nothing'
+expect_status 0 'room for three tokens' t3d train --model turbo3d --run short --text-encoder clip-nano --text-tokens 3 \
+	--schedule-steps 1 --batch-size 2 --validate-every 0 --progress none
+like "$err" '[0-9]+ captions are longer than 3 tokens and were cut' 'captions are cut, with a warning'
 expect_status 2 'words of its own in such a run' begin whole learned
 like "$err" '--text-encoder.*--redo' 'are refused'
 
