@@ -10,10 +10,10 @@
  *
  * Training reads token features that `t3d embed --tokens` has written, and never runs the network
  * they come from; they are found by the caption itself, in files that stay on disk (mapped, a few
- * rows a step), with 32 bytes of memory a caption. What makes an object runs the very networks,
- * known by the hashes of weights and tokenizer, and rounds their features to float16 as they are
- * stored: the numbers are those that training has read. A text with more tokens than the model
- * takes keeps its first ones and its last, the end token. */
+ * rows a step), with about 100 bytes of memory a caption. What makes an object runs the very
+ * networks, known by the hashes of weights and tokenizer, and rounds their features to float16 as
+ * they are stored: the numbers are those that training has read. A text with more tokens than the
+ * model takes keeps its first ones and its last, the end token. */
 #ifndef T3D_MODEL_CONDITIONING_H
 #define T3D_MODEL_CONDITIONING_H
 
