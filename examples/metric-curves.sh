@@ -6,7 +6,8 @@
 #
 #     examples/metric-curves.sh [FOLDER of .obj files with .mtl and .png of the same name] [OPTION of t3d evaluate]...
 #
-# Without a folder it makes four objects of its own. With weights of LPIPS, in the workspace's models or given
+# Without a folder it makes four objects of its own. An object of which a copy cannot be measured, as too few triangles
+# are left, is named on stderr and is not in that row's means. With weights of LPIPS, in the workspace's models or given
 # (--lpips DIR), it has their columns too. Needs jq.
 set -eu
 case ${1:-} in
@@ -168,7 +169,8 @@ metrics=chamfer:cd-l1,chamfer:surface-l1,f-score:1pct,f-score:auc5pct,normal-con
 row() { # NAME OPTION...
 	name=$1
 	shift
-	t3d evaluate --metrics "$metrics" --no-emd-floor --pred "$dir/$name" --ref "$dir/ref" -q --progress none -o "$dir/$name.json" "$@"
+	t3d evaluate --metrics "$metrics" --no-emd-floor --pred "$dir/$name" --ref "$dir/ref" -q --progress none -o "$dir/$name.json" "$@" || [ $? -eq 3 ]
+	jq -r '[.items[] | select(.status != "ok") | .uid + ": " + .message] | .[]' "$dir/$name.json" | sed "s/^/$name: left out: /" >&2
 	jq -c --arg name "$name" --argjson columns "$columns" '.summary as $s
 		| {name: $name, family: ($name | split("-")[0]),
 		   means: [$columns[] | . as $c | [$s | to_entries[] | select(.key | startswith($c[1])) | .value][0] // {n: 0}
