@@ -204,9 +204,10 @@ $(B)/man: $(TOOLS) scripts/make-man
 
 # --- checks -------------------------------------------------------------------------
 units: $(UNITS) $(EMULATED) $(AIDS)
+# Three at once on two cores: tests of HTTP and of time limits wait for much of theirs.
 check: all $(UNITS) $(AIDS)
 	@T3D_BUILD="$(CURDIR)/$(B)" PATH="$(CURDIR)/$(B):$$PATH" CMOCKA_MESSAGE_OUTPUT=TAP \
-	    prove -j2 --timer --merge --exec scripts/run-test $(UNITS) $(TESTS)
+	    prove -j3 --timer --merge --exec scripts/run-test $(UNITS) $(TESTS)
 check-long: all $(AIDS) $(EMULATED)
 	@T3D_BUILD="$(CURDIR)/$(B)" PATH="$(CURDIR)/$(B):$$PATH" CC="$(CC)" \
 	    prove --timer --merge --exec scripts/run-test $(EMULATED) $(LONG)
