@@ -117,6 +117,8 @@ static int run_in(struct train_conf *c, const char *dir, struct t3d_arena *a, st
         r = train_take_settings(c, stored, err);
     if (r == T3D_OK)
         r = train_check(c, err);
+    if (r == T3D_OK)
+        r = train_check_head(c, err);
     if (r == T3D_OK && stored)
         r = train_need_pretrained(c, dir, err);
     if (r == T3D_OK)
@@ -149,7 +151,9 @@ static int run_named(struct train_conf *c, struct t3d_arena *a, struct t3d_err *
         return t3d_err_set(err, T3D_USAGE, "usage", "--run '%s' is not a plain name", name);
     if (!c->plan && !c->common.dry_run)
         return run_in(c, dir, a, err);
-    r = train_need_perceptual(c, err);
+    r = train_check_head(c, err);
+    if (r == T3D_OK)
+        r = train_need_perceptual(c, err);
     return r == T3D_OK ? train_print_plan(c, err) : r;
 }
 

@@ -39,6 +39,8 @@ int train_take_means(struct train_conf *c, cJSON *stored);
 void train_drop_means(cJSON *stored);
 void train_presets(struct train_conf *c); /* what depends on the model */
 int train_check(const struct train_conf *c, struct t3d_err *err);
+/* What goes with a head or not: once the head of a run that goes on is known. */
+int train_check_head(const struct train_conf *c, struct t3d_err *err);
 
 int train_is_clip(const struct train_conf *c);
 int train_is_nerf_mae(const struct train_conf *c);

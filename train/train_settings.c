@@ -202,6 +202,15 @@ void train_presets(struct train_conf *c)
         c->weight_decay = train_is_clip(c) ? 0.1 : train_is_of_views(c) ? 0.05 : 0;
 }
 
+int train_check_head(const struct train_conf *c, struct t3d_err *err)
+{
+    if (c->reconstructor && (!c->head || strcmp(c->head, "image") != 0))
+        return t3d_err_set(err, T3D_USAGE, "usage",
+                           "--reconstructor is for --model turbo3d --head image: the head gauss "
+                           "needs none");
+    return T3D_OK;
+}
+
 int train_check(const struct train_conf *c, struct t3d_err *err)
 {
     if (c->common.shard_count > 1)
@@ -229,10 +238,6 @@ int train_check(const struct train_conf *c, struct t3d_err *err)
                            "--text-encoder and --text-tokens are for --model turbo3d");
     if (c->text_tokens && (c->text_tokens < 2 || c->text_tokens > 512))
         return t3d_err_set(err, T3D_USAGE, "usage", "--text-tokens is within 2 and 512");
-    if (c->reconstructor && (!c->head || strcmp(c->head, "image") != 0))
-        return t3d_err_set(err, T3D_USAGE, "usage",
-                           "--reconstructor is for --model turbo3d --head image: the head gauss "
-                           "needs none");
     if (c->coarse_steps > MAX_STEPS || c->fine_steps > MAX_STEPS ||
         !c->coarse_steps != !c->fine_steps || (c->multi_stage && !c->coarse_steps) ||
         (c->coarse_steps &&

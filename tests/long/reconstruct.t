@@ -65,6 +65,8 @@ ok "$(cmp -s one.ply many/000001.ply; echo $?)" 'has the same bytes'
 image
 expect_status 0 'the run once more forgets nothing' t3d generate 'a cube' --checkpoint ws/runs/views -o two.ply
 ok "$(cmp -s one.ply two.ply; echo $?)" 'and the object is the same'
+expect_status 0 'a run that goes on knows its head' t3d train --model turbo3d --run views --steps 3 -q \
+	--reconstructor ws/runs/whole-reconstructor
 expect_status 1 'what hides patches' image --reconstructor ws/runs/whole-nerf_mae
 like "$err" "'model' is not a reconstructor" 'is no reconstructor'
 cp ws/runs/parts-reconstructor/model.safetensors ws/runs/views/reconstructor/
