@@ -16,7 +16,7 @@ enum { MAX_WARNINGS = 10, WAVE_BYTES = 512 << 20 /* of pictures that wait for th
 /* --- one pair --- */
 
 /* An object of the workspace stands where the generator has learned it. */
-static int open_reference(struct t3d_shape *ref, const struct evaluate_run *x,
+static int open_reference(struct t3d_geometry *ref, const struct evaluate_run *x,
                           const struct evaluate_item *item, int thread, unsigned flags,
                           struct t3d_err *err)
 {
@@ -24,11 +24,11 @@ static int open_reference(struct t3d_shape *ref, const struct evaluate_run *x,
     int r;
 
     if (!made)
-        return t3d_shape_open(ref, x->importer, thread, item->match->ref, flags, err);
-    r = t3d_shape_open_by(ref, x->importer, thread, item->match->ref, t3d_content_resolve,
-                          &made->parts, flags, err);
-    if (r == T3D_OK && (r = t3d_shape_normalise(ref, err)) < 0)
-        t3d_shape_close(ref);
+        return t3d_geometry_open(ref, x->importer, thread, item->match->ref, flags, err);
+    r = t3d_geometry_open_by(ref, x->importer, thread, item->match->ref, t3d_content_resolve,
+                             &made->parts, flags, err);
+    if (r == T3D_OK && (r = t3d_geometry_normalise(ref, err)) < 0)
+        t3d_geometry_close(ref);
     return r;
 }
 
@@ -41,14 +41,14 @@ static int measure_shapes(const struct evaluate_run *x, struct evaluate_item *it
                                               t3d_metrics_need(c, T3D_METRIC_WARP);
     int captions = t3d_metrics_need(c, T3D_METRIC_CAPTION);
     unsigned flags = draws || captions ? T3D_READ_PIXELS : T3D_READ_HEADERS;
-    struct t3d_shape pred, ref;
+    struct t3d_geometry pred, ref;
     int r = open_reference(&ref, x, item, thread, flags, err);
 
     if (r < 0)
         return t3d_err_prefix(err, "reference");
-    r = t3d_shape_open(&pred, x->importer, thread, item->match->pred, flags, err);
+    r = t3d_geometry_open(&pred, x->importer, thread, item->match->pred, flags, err);
     if (r < 0) {
-        t3d_shape_close(&ref);
+        t3d_geometry_close(&ref);
         return t3d_err_prefix(err, "prediction");
     }
     o.choice = *c;
@@ -61,8 +61,8 @@ static int measure_shapes(const struct evaluate_run *x, struct evaluate_item *it
                                  pred.gaussians.n ? NULL : &pred.scene,
                                  pred.gaussians.n ? &pred.gaussians : NULL,
                                  (size_t)(item->match - x->matches.match), err);
-    t3d_shape_close(&pred);
-    t3d_shape_close(&ref);
+    t3d_geometry_close(&pred);
+    t3d_geometry_close(&ref);
     return r;
 }
 

@@ -5,10 +5,10 @@
 
 #include "geom/inside.h"
 
-int t3d_iou(struct t3d_iou *out, const struct t3d_shape *pred, const struct t3d_shape *ref,
+int t3d_iou(struct t3d_iou *out, const struct t3d_geometry *pred, const struct t3d_geometry *ref,
             int threads, struct t3d_err *err)
 {
-    const struct t3d_shape *shape[2] = {pred, ref};
+    const struct t3d_geometry *shape[2] = {pred, ref};
     struct t3d_arena arena[2] = {{0}, {0}};
     struct t3d_inside in[2] = {{0}, {0}};
     struct t3d_err why[2];

@@ -4,7 +4,7 @@
 #define T3D_METRIC_IOU_H
 
 #include "base/arena.h"
-#include "metric/shape.h"
+#include "metric/geometry.h"
 
 struct t3d_iou {
     double value;            /* NAN when both are empty: a sheet has no volume */
@@ -13,7 +13,7 @@ struct t3d_iou {
 };
 
 /* On the 128^3 cell centres of the box of both; scratch from the arena. */
-int t3d_iou(struct t3d_iou *out, const struct t3d_shape *pred, const struct t3d_shape *ref,
+int t3d_iou(struct t3d_iou *out, const struct t3d_geometry *pred, const struct t3d_geometry *ref,
             int threads, struct t3d_err *err) T3D_MUST_CHECK;
 
 #endif

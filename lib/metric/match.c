@@ -6,7 +6,7 @@
 
 #include "base/file.h"
 #include "base/walk.h"
-#include "metric/shape.h"
+#include "metric/geometry.h"
 
 const char t3d_picture_endings[] = "png jpg jpeg webp";
 
@@ -21,7 +21,7 @@ struct side {
 
 static int open_side(struct side *s, struct t3d_arena *a, struct t3d_err *err)
 {
-    char *endings = t3d_sprintf(a, "%s %s", t3d_shape_endings, t3d_picture_endings);
+    char *endings = t3d_sprintf(a, "%s %s", t3d_geometry_endings, t3d_picture_endings);
     struct stat st;
 
     if (!endings)
@@ -127,7 +127,7 @@ static int check_sides(const struct side *p, const struct side *r, struct t3d_er
     if (r->n == 0)
         return t3d_err_set(err, T3D_USAGE, "usage",
                            "--ref '%s' has nothing to compare with: no file ends in %s, or %s",
-                           r->path, t3d_shape_endings, t3d_picture_endings);
+                           r->path, t3d_geometry_endings, t3d_picture_endings);
     if (p->n && p->pictures != r->pictures)
         return t3d_err_set(err, T3D_USAGE, "usage",
                            "--pred '%s' has %s and --ref '%s' has %s: both must be of one kind",

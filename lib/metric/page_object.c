@@ -14,7 +14,7 @@
 #include "image/png.h"
 #include "image/resize.h"
 #include "metric/page_poster_impl.h"
-#include "metric/shape.h"
+#include "metric/geometry.h"
 
 enum { MAX_TEXTURE = 512 };
 
@@ -437,13 +437,13 @@ static int load_scene(struct t3d_page_object *o, const struct t3d_scene *s, int 
 static int load_npy(struct t3d_page_object *o, struct t3d_importer *importer, const char *path,
                     int threads, struct t3d_err *err)
 {
-    struct t3d_shape shape;
-    int r = t3d_shape_open(&shape, importer, 0, path, T3D_READ_HEADERS, err);
+    struct t3d_geometry shape;
+    int r = t3d_geometry_open(&shape, importer, 0, path, T3D_READ_HEADERS, err);
 
     if (r < 0)
         return r;
     r = load_cloud(o, &shape.points, threads, err);
-    t3d_shape_close(&shape);
+    t3d_geometry_close(&shape);
     return r;
 }
 

@@ -21,7 +21,7 @@ struct sample {
 struct pair {
     const struct t3d_pair_options *o;
     const char *uid;
-    struct t3d_shape *pred, *ref;
+    struct t3d_geometry *pred, *ref;
     struct sample sample_pred, sample_ref;
     double scale, edge;
 };
@@ -33,7 +33,7 @@ static void free_sample(struct sample *s)
     *s = (struct sample){0};
 }
 
-static int sample_mesh(struct sample *s, const struct pair *p, const struct t3d_shape *shape,
+static int sample_mesh(struct sample *s, const struct pair *p, const struct t3d_geometry *shape,
                        uint64_t stream, struct t3d_err *err)
 {
     uint32_t n = p->o->n_points, *triangle = malloc(n * sizeof *triangle);
@@ -56,7 +56,7 @@ static int sample_mesh(struct sample *s, const struct pair *p, const struct t3d_
     return r;
 }
 
-static int take_points(struct sample *s, const struct pair *p, const struct t3d_shape *shape,
+static int take_points(struct sample *s, const struct pair *p, const struct t3d_geometry *shape,
                        uint64_t stream, struct t3d_err *err)
 {
     if (!shape->is_cloud)
@@ -154,7 +154,7 @@ static int manhattan_metrics(struct t3d_pair_result *out, const struct pair *p, 
 
 /* From the samples of `from` to the triangles of `to`. */
 static int one_way(struct t3d_one_way *w, const struct pair *p, const struct sample *from,
-                   const struct t3d_shape *to, struct t3d_err *err)
+                   const struct t3d_geometry *to, struct t3d_err *err)
 {
     const struct t3d_distance_options o = {p->scale, p->edge, p->o->threads};
     float *distance = malloc(from->points.n * sizeof *distance);
@@ -197,7 +197,7 @@ static int surface_metrics(struct t3d_pair_result *out, const struct pair *p, st
 }
 
 /* The centres of all Gaussians of a file of splats, moved as its surface was; else the sample. */
-static int take_centres(struct t3d_points *out, float (**own)[3], const struct t3d_shape *shape,
+static int take_centres(struct t3d_points *out, float (**own)[3], const struct t3d_geometry *shape,
                         const struct sample *sample, struct t3d_err *err)
 {
     size_t n = shape->gaussians.n;
@@ -364,7 +364,7 @@ void t3d_pair_clear(struct t3d_pair_result *out)
 }
 
 int t3d_pair_shapes(struct t3d_pair_result *out, const struct t3d_pair_options *o, const char *uid,
-                    struct t3d_shape *pred, struct t3d_shape *ref, struct t3d_err *err)
+                    struct t3d_geometry *pred, struct t3d_geometry *ref, struct t3d_err *err)
 {
     struct pair p = {.o = o, .uid = uid, .pred = pred, .ref = ref};
     int r;

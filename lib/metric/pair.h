@@ -8,7 +8,7 @@
 
 #include "base/err.h"
 #include "metric/dialect.h"
-#include "metric/shape.h"
+#include "metric/geometry.h"
 
 #define T3D_MAX_EMD_POINTS 65536u /* larger clouds have no emd */
 
@@ -39,7 +39,7 @@ cJSON *t3d_pair_json(const struct t3d_pair_result *res);
 
 /* Geometry. uid keys the samples: those of prediction and reference are independent. */
 int t3d_pair_shapes(struct t3d_pair_result *out, const struct t3d_pair_options *o, const char *uid,
-                    struct t3d_shape *pred, struct t3d_shape *ref,
+                    struct t3d_geometry *pred, struct t3d_geometry *ref,
                     struct t3d_err *err) T3D_MUST_CHECK;
 
 #endif

@@ -188,8 +188,8 @@ int t3di_speed_sample(struct t3d_speed *b, struct t3d_speed_row *row, struct t3d
 
 int t3di_speed_iou(struct t3d_speed *b, struct t3d_speed_row *row, struct t3d_err *err)
 {
-    struct t3d_shape x = {.lo = {-1, -1, -1}, .hi = {1, 1, 1}},
-                     y = {.lo = {-.7, -1, -1}, .hi = {1.3, 1, 1}};
+    struct t3d_geometry x = {.lo = {-1, -1, -1}, .hi = {1, 1, 1}},
+                        y = {.lo = {-.7, -1, -1}, .hi = {1.3, 1, 1}};
     struct t3d_arena a = {0};
     struct t3d_iou iou;
     double start;
@@ -256,12 +256,12 @@ static int evaluate_input(struct t3d_speed *b, struct t3d_speed_row *row, size_t
                           const struct t3d_pair_options *o, struct t3d_err *err)
 {
     struct t3d_pair_result *out = malloc(sizeof *out);
-    struct t3d_shape s[2];
+    struct t3d_geometry s[2];
     double start = t3d_clock_s(), read, shapes;
     int r = out ? T3D_OK : t3d_err_nomem(err, "a pair"), n = 0;
 
     for (; n < 2 && r == T3D_OK; n++)
-        r = t3d_shape_open(&s[n], b->importer, thread, b->input[i].path, T3D_READ_PIXELS, err);
+        r = t3d_geometry_open(&s[n], b->importer, thread, b->input[i].path, T3D_READ_PIXELS, err);
     read = t3d_clock_s();
     if (r == T3D_OK)
         r = t3d_pair_shapes(out, o, "bench", &s[0], &s[1], err);
@@ -275,7 +275,7 @@ static int evaluate_input(struct t3d_speed *b, struct t3d_speed_row *row, size_t
         row->phase_s[2] += t3d_clock_s() - shapes;
     }
     while (n > 0)
-        t3d_shape_close(&s[--n]);
+        t3d_geometry_close(&s[--n]);
     free(out);
     return r;
 }

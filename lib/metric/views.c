@@ -236,7 +236,7 @@ static int add_views(struct sums *total, const struct t3d_pair_options *o, const
 }
 
 /* Splats in the frame: p' = (((p - centre) scale) - frame.centre) frame.scale. */
-static int draw_splats(struct side *side, const struct stage *st, const struct t3d_shape *shape,
+static int draw_splats(struct side *side, const struct stage *st, const struct t3d_geometry *shape,
                        const struct t3d_pair_options *o, struct t3d_arena *a, struct t3d_err *err)
 {
     struct t3d_gaussians g = shape->gaussians;
@@ -256,7 +256,7 @@ static int draw_splats(struct side *side, const struct stage *st, const struct t
     return t3d_splat_views(&side->splats, &g, &st->set, (int)o->resolution, o->threads, a, err);
 }
 
-static int open_side(struct stage *st, int k, const struct t3d_shape *shape,
+static int open_side(struct stage *st, int k, const struct t3d_geometry *shape,
                      const struct t3d_pair_options *o, struct t3d_arena *a, struct t3d_err *err)
 {
     if (shape->gaussians.n)
@@ -265,7 +265,7 @@ static int open_side(struct stage *st, int k, const struct t3d_shape *shape,
 }
 
 int t3d_pair_views(struct t3d_pair_result *out, const struct t3d_pair_options *o,
-                   const struct t3d_shape *pred, const struct t3d_shape *ref,
+                   const struct t3d_geometry *pred, const struct t3d_geometry *ref,
                    struct t3d_pictures *keep, struct t3d_err *err)
 {
     struct stage st = {.light = t3d_light_find("studio"), .keep = keep};

@@ -20,7 +20,7 @@ int t3d_pair_pictures(struct t3d_pair_result *out, const struct t3d_pair_options
  * are means over the views. A prediction made of Gaussians has view-consistency:warp-l1 too. Adds
  * to out. Clouds have none. */
 int t3d_pair_views(struct t3d_pair_result *out, const struct t3d_pair_options *o,
-                   const struct t3d_shape *pred, const struct t3d_shape *ref,
+                   const struct t3d_geometry *pred, const struct t3d_geometry *ref,
                    struct t3d_pictures *keep, struct t3d_err *err) T3D_MUST_CHECK;
 
 struct t3d_gaussians;

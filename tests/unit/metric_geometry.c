@@ -414,13 +414,13 @@ static void cells_of_an_open_box(void **state)
     t3d_arena_free(&a);
 }
 
-static void open_mesh(struct t3d_shape *s, struct t3d_arena *a, const char *path)
+static void open_mesh(struct t3d_geometry *s, struct t3d_arena *a, const char *path)
 {
     struct t3d_blob b;
     struct t3d_source src = {.name = path};
     struct t3d_err err;
 
-    *s = (struct t3d_shape){0};
+    *s = (struct t3d_geometry){0};
     assert_int_equal(t3d_blob_open(&b, path, 0, NULL), T3D_OK);
     src.data = b.data;
     src.size = b.size;
@@ -434,7 +434,7 @@ static void iou_as_numpy(void **state)
     static const char *const name[] = {"one", "opened"};
     cJSON *want = expected();
     struct t3d_arena a = {0};
-    struct t3d_shape two, first;
+    struct t3d_geometry two, first;
     struct t3d_iou iou[2];
 
     (void)state;
@@ -470,8 +470,8 @@ static void shifted_boxes(void **state)
                                  .n_emd_points = 300,
                                  .emd_floor = 1};
     struct t3d_pair_result *res = calloc(2, sizeof *res);
-    struct t3d_shape pred = {.lo = {2, 0, 0}, .hi = {10, 8, 8}, .radius = 1},
-                     ref = {.hi = {8, 8, 8}, .radius = 1};
+    struct t3d_geometry pred = {.lo = {2, 0, 0}, .hi = {10, 8, 8}, .radius = 1},
+                        ref = {.hi = {8, 8, 8}, .radius = 1};
     uint32_t t[2][12][3];
     float p[2][8][3];
     int seen = 0;
@@ -503,7 +503,7 @@ static void shifted_boxes(void **state)
 static void frames(void **state)
 {
     static const double scale[] = {1, 1. / 8, 1 / sqrt(192.), 1 / sqrt(48.), .25};
-    struct t3d_shape pred = {.lo = {2, 0, 0}, .hi = {10, 8, 8}}, ref = {.hi = {8, 8, 8}};
+    struct t3d_geometry pred = {.lo = {2, 0, 0}, .hi = {10, 8, 8}}, ref = {.hi = {8, 8, 8}};
     uint32_t t[12][3];
     float p[8][3];
     double got, edge;

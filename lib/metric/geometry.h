@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* metric/shape.h -- a mesh or a point cloud from a file, and the frame in which two are compared.
+/* metric/geometry.h -- a mesh or a point cloud from a file, and the frame in which two are
+ * compared.
  */
-#ifndef T3D_METRIC_SHAPE_H
-#define T3D_METRIC_SHAPE_H
+#ifndef T3D_METRIC_GEOMETRY_H
+#define T3D_METRIC_GEOMETRY_H
 
 #include <stdint.h>
 
@@ -12,11 +13,11 @@
 #include "geom/import.h"
 #include "metric/distance.h"
 
-extern const char t3d_shape_endings[]; /* "glb gltf obj ply stl off splat npy" */
+extern const char t3d_geometry_endings[]; /* "glb gltf obj ply stl off splat npy" */
 
 /* A .ply without faces and an .npy of shape (n, 3) are clouds, whose points are used as given;
  * everything else is a mesh. Of splats the mesh is their surface (draw/splat_surface.h). */
-struct t3d_shape {
+struct t3d_geometry {
     int is_cloud;
     struct t3d_scene scene;         /* of a mesh; borrowed from what is opened below */
     struct t3d_points points;       /* of a cloud */
@@ -33,16 +34,16 @@ struct t3d_shape {
 /* thread: of the importer. flags: enum t3d_read_flag. T3D_SKIP with the reader's reason;
  * "non-finite" when a position is no finite number, "no-triangles", "no-points", "bad-npy",
  * "no-extent" when the box is a single point; "no-surface" of splats. */
-int t3d_shape_open(struct t3d_shape *s, struct t3d_importer *importer, int thread, const char *path,
-                   unsigned flags, struct t3d_err *err) T3D_MUST_CHECK;
+int t3d_geometry_open(struct t3d_geometry *s, struct t3d_importer *importer, int thread,
+                      const char *path, unsigned flags, struct t3d_err *err) T3D_MUST_CHECK;
 /* The same with external files from elsewhere than the folder of the main one (geom/import.h). */
-int t3d_shape_open_by(struct t3d_shape *s, struct t3d_importer *importer, int thread,
-                      const char *path, t3d_import_resolve *resolve, void *ctx, unsigned flags,
-                      struct t3d_err *err) T3D_MUST_CHECK;
+int t3d_geometry_open_by(struct t3d_geometry *s, struct t3d_importer *importer, int thread,
+                         const char *path, t3d_import_resolve *resolve, void *ctx, unsigned flags,
+                         struct t3d_err *err) T3D_MUST_CHECK;
 /* Move it to where pictures of it are taken: the box's centre to the origin, the sphere's radius 1
  * (geom/scene.h). T3D_SKIP "no-extent". */
-int t3d_shape_normalise(struct t3d_shape *s, struct t3d_err *err) T3D_MUST_CHECK;
-void t3d_shape_close(struct t3d_shape *s);
+int t3d_geometry_normalise(struct t3d_geometry *s, struct t3d_err *err) T3D_MUST_CHECK;
+void t3d_geometry_close(struct t3d_geometry *s);
 
 /* Names of --normalize, for the option table. */
 enum t3d_frame_kind {
@@ -58,7 +59,7 @@ int t3d_frame_find(const char *name); /* -1 = unknown */
 
 /* Distances in files' units times *scale are normalised ones; *edge is the longest edge of the
  * reference, normalised. T3D_FRAME_SELF_BBOX1 moves both shapes (copies of their positions). */
-int t3d_frame_apply(enum t3d_frame_kind kind, struct t3d_shape *pred, struct t3d_shape *ref,
+int t3d_frame_apply(enum t3d_frame_kind kind, struct t3d_geometry *pred, struct t3d_geometry *ref,
                     double *scale, double *edge, struct t3d_err *err) T3D_MUST_CHECK;
 
 #endif

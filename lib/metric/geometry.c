@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "metric/shape.h"
+#include "metric/geometry.h"
 
 #include <math.h>
 
@@ -8,7 +8,7 @@
 #include "geom/read.h"
 #include "store/npy.h"
 
-const char t3d_shape_endings[] = "glb gltf obj ply stl off splat npy";
+const char t3d_geometry_endings[] = "glb gltf obj ply stl off splat npy";
 const char t3d_frame_names[] = "none ref-bbox1 ref-diag1 ref-sphere1 ref-cube2 self-bbox1";
 
 #define MAX_POINTS (1u << 28)
@@ -45,7 +45,7 @@ static float npy_value(const struct t3d_npy *n, uint64_t i)
     }
 }
 
-static int copy_npy(struct t3d_shape *s, const struct t3d_npy *n, const char *path,
+static int copy_npy(struct t3d_geometry *s, const struct t3d_npy *n, const char *path,
                     struct t3d_err *err)
 {
     if (n->n_axes != 2 || n->shape[1] != 3 ||
@@ -66,7 +66,7 @@ static int copy_npy(struct t3d_shape *s, const struct t3d_npy *n, const char *pa
     return T3D_OK;
 }
 
-static int open_npy(struct t3d_shape *s, const char *path, struct t3d_err *err)
+static int open_npy(struct t3d_geometry *s, const char *path, struct t3d_err *err)
 {
     struct t3d_npy n;
     int r = t3d_npy_open(&n, path, err);
@@ -79,7 +79,7 @@ static int open_npy(struct t3d_shape *s, const char *path, struct t3d_err *err)
 }
 
 /* The surface of the Gaussians takes the place of the scene. One thread: items are many. */
-static int take_surface(struct t3d_shape *s, const char *path, struct t3d_err *err)
+static int take_surface(struct t3d_geometry *s, const char *path, struct t3d_err *err)
 {
     const struct t3d_splat_surface how = {.threads = 1};
     struct t3d_material *material = t3d_alloc(&s->surface, 1, sizeof *material);
@@ -112,8 +112,9 @@ static int take_surface(struct t3d_shape *s, const char *path, struct t3d_err *e
     return T3D_OK;
 }
 
-static int import(struct t3d_shape *s, struct t3d_importer *importer, int thread, const char *path,
-                  t3d_import_resolve *resolve, void *ctx, unsigned flags, struct t3d_err *err)
+static int import(struct t3d_geometry *s, struct t3d_importer *importer, int thread,
+                  const char *path, t3d_import_resolve *resolve, void *ctx, unsigned flags,
+                  struct t3d_err *err)
 {
     int r = t3d_import(importer, thread, path, resolve, ctx, flags, &s->imported, err);
 
@@ -133,7 +134,7 @@ static int import(struct t3d_shape *s, struct t3d_importer *importer, int thread
     return T3D_OK;
 }
 
-static int bound_cloud(struct t3d_shape *s, const char *path, struct t3d_err *err)
+static int bound_cloud(struct t3d_geometry *s, const char *path, struct t3d_err *err)
 {
     if (s->points.n == 0)
         return t3d_err_set(err, T3D_SKIP, "no-points", "'%s' has no points", path);
@@ -162,7 +163,7 @@ static void measure_point(double *most, const float p[3], const double centre[3]
     *most = fmax(*most, d);
 }
 
-static void measure_radius(struct t3d_shape *s)
+static void measure_radius(struct t3d_geometry *s)
 {
     double centre[3], most = 0;
 
@@ -175,7 +176,7 @@ static void measure_radius(struct t3d_shape *s)
     s->radius = sqrt(most);
 }
 
-static int bound(struct t3d_shape *s, const char *path, struct t3d_err *err)
+static int bound(struct t3d_geometry *s, const char *path, struct t3d_err *err)
 {
     int r =
         s->is_cloud ? bound_cloud(s, path, err) : t3d_scene_bounds(&s->scene, s->lo, s->hi, err);
@@ -186,43 +187,43 @@ static int bound(struct t3d_shape *s, const char *path, struct t3d_err *err)
     return T3D_OK;
 }
 
-int t3d_shape_open_by(struct t3d_shape *s, struct t3d_importer *importer, int thread,
-                      const char *path, t3d_import_resolve *resolve, void *ctx, unsigned flags,
-                      struct t3d_err *err)
+int t3d_geometry_open_by(struct t3d_geometry *s, struct t3d_importer *importer, int thread,
+                         const char *path, t3d_import_resolve *resolve, void *ctx, unsigned flags,
+                         struct t3d_err *err)
 {
     int r;
 
-    *s = (struct t3d_shape){.scale = 1};
+    *s = (struct t3d_geometry){.scale = 1};
     r = strcasecmp(t3d_path_ending(path), "npy") == 0
             ? open_npy(s, path, err)
             : import(s, importer, thread, path, resolve, ctx, flags, err);
     if (r == T3D_OK)
         r = bound(s, path, err);
     if (r < 0)
-        t3d_shape_close(s);
+        t3d_geometry_close(s);
     return r;
 }
 
-int t3d_shape_open(struct t3d_shape *s, struct t3d_importer *importer, int thread, const char *path,
-                   unsigned flags, struct t3d_err *err)
+int t3d_geometry_open(struct t3d_geometry *s, struct t3d_importer *importer, int thread,
+                      const char *path, unsigned flags, struct t3d_err *err)
 {
     size_t n = (size_t)(t3d_path_base(path) - path);
     char *folder = n ? strndup(path, n) : strdup(".");
-    int r = folder ? t3d_shape_open_by(s, importer, thread, path, t3d_import_resolve_folder, folder,
-                                       flags, err)
+    int r = folder ? t3d_geometry_open_by(s, importer, thread, path, t3d_import_resolve_folder,
+                                          folder, flags, err)
                    : t3d_err_nomem(err, path);
 
     free(folder);
     return r;
 }
 
-void t3d_shape_close(struct t3d_shape *s)
+void t3d_geometry_close(struct t3d_geometry *s)
 {
     if (s->imported.map)
         t3d_imported_close(&s->imported);
     t3d_arena_free(&s->surface);
     free(s->own);
-    *s = (struct t3d_shape){0};
+    *s = (struct t3d_geometry){0};
 }
 
 /* --- frames --- */
@@ -238,12 +239,12 @@ int t3d_frame_find(const char *name)
     return -1;
 }
 
-static double longest_edge(const struct t3d_shape *s)
+static double longest_edge(const struct t3d_geometry *s)
 {
     return fmax(fmax(s->hi[0] - s->lo[0], s->hi[1] - s->lo[1]), s->hi[2] - s->lo[2]);
 }
 
-static double diagonal(const struct t3d_shape *s)
+static double diagonal(const struct t3d_geometry *s)
 {
     return sqrt((s->hi[0] - s->lo[0]) * (s->hi[0] - s->lo[0]) +
                 (s->hi[1] - s->lo[1]) * (s->hi[1] - s->lo[1]) +
@@ -259,7 +260,8 @@ static int check_extent(double length, const char *which, struct t3d_err *err)
 }
 
 /* Centre of the box to the origin, length to 1: a copy of the positions. */
-static int move_to_unit(struct t3d_shape *s, double length, const char *which, struct t3d_err *err)
+static int move_to_unit(struct t3d_geometry *s, double length, const char *which,
+                        struct t3d_err *err)
 {
     uint32_t n = s->is_cloud ? s->points.n : s->scene.n_vertices;
     float(*from)[3] = s->is_cloud ? s->points.point : s->scene.position;
@@ -293,12 +295,12 @@ static int move_to_unit(struct t3d_shape *s, double length, const char *which, s
     return T3D_OK;
 }
 
-int t3d_shape_normalise(struct t3d_shape *s, struct t3d_err *err)
+int t3d_geometry_normalise(struct t3d_geometry *s, struct t3d_err *err)
 {
     return move_to_unit(s, s->radius, "reference", err);
 }
 
-int t3d_frame_apply(enum t3d_frame_kind kind, struct t3d_shape *pred, struct t3d_shape *ref,
+int t3d_frame_apply(enum t3d_frame_kind kind, struct t3d_geometry *pred, struct t3d_geometry *ref,
                     double *scale, double *edge, struct t3d_err *err)
 {
     double length = kind == T3D_FRAME_REF_DIAG1     ? diagonal(ref)
