@@ -143,7 +143,7 @@ static size_t load(const char *folder, struct file *file)
     while ((e = readdir(d)) != NULL && n < FILES) {
         char path[1024];
         FILE *f;
-        long size;
+        long size = -1;
 
         if (e->d_name[0] == '.')
             continue;

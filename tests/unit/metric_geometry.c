@@ -502,7 +502,7 @@ static void shifted_boxes(void **state)
 
 static void frames(void **state)
 {
-    static const double scale[] = {1, 1. / 8, 1 / sqrt(192.), 1 / sqrt(48.), .25};
+    const double scale[] = {1, 1. / 8, 1 / sqrt(192.), 1 / sqrt(48.), .25};
     struct t3d_geometry pred = {.lo = {2, 0, 0}, .hi = {10, 8, 8}}, ref = {.hi = {8, 8, 8}};
     uint32_t t[12][3];
     float p[8][3];
