@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # t3d train --loss-...: terms that a run adds to its loss, what they need, and that they change nothing of what a run promises.
 . "$T3D_SOURCE/tests/lib.sh"
+. "$T3D_SOURCE/tests/squeezenet.sh"
 export OMP_WAIT_POLICY=passive # tests share the machine
 
 export T3D_WORKSPACE="$PWD/ws"
@@ -10,48 +11,10 @@ t3d filter 2>/dev/null
 t3d render --resolution 32 2>/dev/null
 t3d splits --train .8 --val .2 --test 0 2>/dev/null
 
-# tensors NAME FILE BLOCK: safetensors of the list NAME (a name and a shape a line) with the numbers of a block over and over.
-tensors() {
-	awk 'BEGIN { printf "{" } {
-			n = 4; for (i = 2; i <= NF; i++) n *= $i
-			shape = $2; for (i = 3; i <= NF; i++) shape = shape "," $i
-			printf "%s\"%s\":{\"dtype\":\"F32\",\"shape\":[%s],\"data_offsets\":[%d,%d]}", (NR > 1 ? "," : ""), $1, shape, at, at + n
-			at += n } END { printf "}"; print at > "bytes" }' "$1" >header
-	while [ $(($(wc -c <header) % 8)) -ne 0 ]; do printf ' ' >>header; done
-	n=$(wc -c <header)
-	# shellcheck disable=SC2059 # bytes by number
-	printf "\\$(printf %03o $((n % 256)))\\$(printf %03o $((n / 256)))\\0\\0\\0\\0\\0\\0" >"$2"
-	cat header >>"$2"
-	# shellcheck disable=SC2059
-	printf "$3" >block
-	while [ "$(wc -c <block)" -lt "$(cat bytes)" ]; do cat block block >block2 && mv block2 block; done
-	head -c "$(cat bytes)" block >>"$2"
-}
 # SqueezeNet 1.1 with made-up weights, and its heads.
 mkdir squeeze
-{
-	printf 'features.0.weight 64 3 3 3\nfeatures.0.bias 64\n'
-	while read -r i in squeeze half; do
-		printf "features.$i.%s\n" "squeeze.weight $squeeze $in 1 1" "squeeze.bias $squeeze" "expand1x1.weight $half $squeeze 1 1" \
-			"expand1x1.bias $half" "expand3x3.weight $half $squeeze 3 3" "expand3x3.bias $half"
-	done <<-END
-		3 64 16 64
-		4 128 16 64
-		6 128 32 128
-		7 256 32 128
-		9 256 48 192
-		10 384 48 192
-		11 384 64 256
-		12 512 64 256
-	END
-} >list
-tensors list squeeze/net.safetensors '\0\0\200\075\0\0\0\275\0\0\200\074\0\0\100\075\0\0\200\275\0\0\0\074\0\0\200\274'
-i=0
-for c in 64 128 256 384 384 512 512; do
-	echo "lin$i.model.1.weight 1 $c 1 1"
-	i=$((i + 1))
-done >list
-tensors list squeeze/heads.safetensors '\0\0\0\076\0\0\200\075'
+squeezenet | safetensors squeeze/net.safetensors '\0\0\200\075\0\0\0\275\0\0\200\074\0\0\100\075\0\0\200\275\0\0\0\074\0\0\200\274'
+squeezenet_heads | safetensors squeeze/heads.safetensors '\0\0\0\076\0\0\200\075'
 
 # begin MODEL RUN STEPS OPTION...: the settings that all runs here share.
 begin() {
@@ -108,7 +71,7 @@ done
 like "$(strings ws/runs/whole-turbo3d/events.out.tfevents.t3d)" 'loss_perceptual' 'TensorBoard sees them too'
 expect_status 2 'the run without its network' begin turbo3d parts-turbo3d 4
 like "$err" 'must be the same' 'needs it again'
-cp -r squeeze changed && tensors list changed/heads.safetensors '\0\0\0\076\0\0\0\075'
+cp -r squeeze changed && squeezenet_heads | safetensors changed/heads.safetensors '\0\0\0\076\0\0\0\075'
 expect_status 2 'another network' begin turbo3d parts-turbo3d 4 --perceptual-weights ./changed
 like "$err" 'begun with another --perceptual-weights' 'is refused'
 # shellcheck disable=SC2086

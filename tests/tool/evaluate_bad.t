@@ -3,6 +3,7 @@
 # t3d evaluate with weights, meshes and pictures that are wrong or large: the others are measured, each item
 # says what failed, and nothing that is known is measured again.
 . "$T3D_SOURCE/tests/lib.sh"
+. "$T3D_SOURCE/tests/squeezenet.sh"
 
 few='--points 2000 --emd-points 200 --resolution 32 --progress none'
 evaluate() {
@@ -14,47 +15,6 @@ row() { # FILE UID: status and reason
 }
 
 # --- weights ------------------------------------------------------------------------------------------------
-# SqueezeNet 1.1 and its heads, all 0: whatever it sees is alike.
-tensors() {
-	echo features.0.weight 64 3 3 3
-	echo features.0.bias 64
-	echo '3 64 16 64
-4 128 16 64
-6 128 32 128
-7 256 32 128
-9 256 48 192
-10 384 48 192
-11 384 64 256
-12 512 64 256' | while read -r at in squeeze expand; do
-		echo "features.$at.squeeze.weight $squeeze $in 1 1"
-		echo "features.$at.squeeze.bias $squeeze"
-		echo "features.$at.expand1x1.weight $expand $squeeze 1 1"
-		echo "features.$at.expand1x1.bias $expand"
-		echo "features.$at.expand3x3.weight $expand $squeeze 3 3"
-		echo "features.$at.expand3x3.bias $expand"
-	done
-	i=0
-	for c in 64 128 256 384 384 512 512; do
-		echo "lin$i.model.1.weight 1 $c 1 1"
-		i=$((i + 1))
-	done
-}
-squeezenet() { # FILE
-	tensors | awk '{
-		n = 4; shape = ""
-		for (i = 2; i <= NF; i++) { n *= $i; shape = shape (i == 2 ? "" : ",") $i }
-		printf "%s\"%s\":{\"dtype\":\"F32\",\"shape\":[%s],\"data_offsets\":[%d,%d]}", NR == 1 ? "{" : ",", $1, shape, at, at + n
-		at += n
-	} END { printf "}"; print at >"bytes" }' >header
-	n=$(wc -c <header)
-	{
-		# shellcheck disable=SC2059 # the length, 8 bytes from the lowest on
-		printf "\\$(printf %o $((n % 256)))\\$(printf %o $((n / 256 % 256)))\\0\\0\\0\\0\\0\\0"
-		cat header
-		head -c "$(cat bytes)" /dev/zero
-	} >"$1"
-}
-
 t3d -C ws fetch primitives --count 3 -q
 t3d -C ws manifest export >list.ndjson
 mkdir ref pred
@@ -72,7 +32,7 @@ cp "$(dirname "$T3D_BUILD")"/../models/clip-nano/* clip/ 2>/dev/null || cp "$T3D
 weights=$(find clip -name '*.safetensors')
 cp "$weights" good.safetensors
 head -c 3000 good.safetensors >"$weights"
-squeezenet good-lpips
+{ squeezenet; squeezenet_heads; } | safetensors good-lpips '\0' # whatever it sees is alike
 head -c 100000 good-lpips >lpips/net.safetensors
 all() {
 	evaluate --pred pred --ref ref --metrics chamfer:cd-l1,psnr:white,lpips:squeeze,lpips:vgg,clip-score:raw,view-consistency:opposite \
