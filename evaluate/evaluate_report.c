@@ -23,7 +23,7 @@ static cJSON *names_of(const struct t3d_metric_choice *c, int network)
 
         if (!c->on[i] || t3d_network_of(&t3d_metrics[i]) != network)
             continue;
-        snprintf(name, sizeof name, "%s:%s", t3d_metrics[i].family, t3d_metrics[i].dialect);
+        t3d_metric_name(name, &t3d_metrics[i]);
         cJSON_AddItemToArray(names, cJSON_CreateString(name));
     }
     return names;
@@ -127,7 +127,7 @@ static void add_absent(struct evaluate_run *x)
         const struct t3d_metric *m = &t3d_metrics[i];
         if (!x->reason[i][0])
             continue;
-        snprintf(id, sizeof id, "%s:%s", m->family, m->dialect);
+        t3d_metric_name(id, m);
         if (x->lost.on[i])
             t3d_report_lost(x->report, id, m->target_text, x->reason[i]);
         else
@@ -220,7 +220,7 @@ static int add_run(struct evaluate_run *x, struct t3d_err *err)
         char id[T3D_METRIC_ID_SIZE];
         if (!x->options.choice.on[i] || m->kind != T3D_METRIC_WARP)
             continue;
-        snprintf(id, sizeof id, "%s:%s", m->family, m->dialect);
+        t3d_metric_name(id, m);
         t3d_report_absent(x->report, id, m->target_text, EVALUATE_NO_SPLATS);
     }
     return evaluate_made_cost(x, err);

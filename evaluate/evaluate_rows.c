@@ -16,9 +16,9 @@ int evaluate_metric_of(const char *id)
 {
     for (int i = 0; i < t3d_n_metrics; i++) {
         char name[T3D_METRIC_ID_SIZE];
-        int n = snprintf(name, sizeof name, "%s:%s", t3d_metrics[i].family, t3d_metrics[i].dialect);
 
-        if (strncmp(id, name, (size_t)n) == 0 && (id[n] == ':' || id[n] == 0))
+        t3d_metric_name(name, &t3d_metrics[i]);
+        if (t3d_metric_named(id, name))
             return i;
     }
     return -1;
@@ -212,7 +212,7 @@ static cJSON *failures(const struct evaluate_run *x, const struct evaluate_item 
     for (int i = 0; i < t3d_n_metrics; i++) {
         char name[T3D_METRIC_ID_SIZE];
 
-        snprintf(name, sizeof name, "%s:%s", t3d_metrics[i].family, t3d_metrics[i].dialect);
+        t3d_metric_name(name, &t3d_metrics[i]);
         why = why_failed(x, item, i, name);
         if (!why)
             continue;

@@ -51,7 +51,7 @@ int t3d_caption_clip_new(struct t3d_caption_clip **out, struct t3d_encoder *e,
     c->pool = p;
     c->n = t3d_primitives_set_count(t3d_caption_pool_set(p));
     c->width = (size_t)info->width;
-    c->side = (size_t)(sqrt((double)t3d_caption_pool_bytes(p) / (3 * T3D_CAPTION_VIEWS)) + .5);
+    c->side = (size_t)t3d_caption_pool_side(p);
     c->text = malloc(c->n * c->width * sizeof *c->text);
     c->input = malloc(T3D_CAPTION_VIEWS * input * sizeof *c->input);
     c->row = malloc(T3D_CAPTION_VIEWS * c->width * sizeof *c->row);

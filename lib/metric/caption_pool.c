@@ -161,6 +161,11 @@ void t3d_caption_pool_free(struct t3d_caption_pool *p)
     free(p);
 }
 
+int t3d_caption_pool_side(const struct t3d_caption_pool *p)
+{
+    return p->side;
+}
+
 size_t t3d_caption_pool_bytes(const struct t3d_caption_pool *p)
 {
     return p->bytes;

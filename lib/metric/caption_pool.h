@@ -28,6 +28,7 @@ int t3d_caption_pool_new(struct t3d_caption_pool **out, const char *set, int sid
 void t3d_caption_pool_free(struct t3d_caption_pool *p);
 const struct t3d_primitives_set *t3d_caption_pool_set(const struct t3d_caption_pool *p);
 
+int t3d_caption_pool_side(const struct t3d_caption_pool *p);
 size_t t3d_caption_pool_bytes(const struct t3d_caption_pool *p); /* of one candidate's pictures */
 /* (4 views, side, side, RGB) over white; borrowed. */
 const uint8_t *t3d_caption_pool_picture(const struct t3d_caption_pool *p, uint32_t candidate);

@@ -2,6 +2,8 @@
 #include "metric/dialect.h"
 
 #include <math.h>
+#include <stdio.h>
+#include <string.h>
 
 #include "base/opt.h"
 #include "metric/distance.h"
@@ -212,6 +214,18 @@ int t3d_metrics_choose(struct t3d_metric_choice *c, const char *const *word, siz
             guess ? " (did you mean '" : "", guess ? guess : "", guess ? "'?)" : "", list);
     }
     return T3D_OK;
+}
+
+void t3d_metric_name(char out[T3D_METRIC_ID_SIZE], const struct t3d_metric *m)
+{
+    snprintf(out, T3D_METRIC_ID_SIZE, "%s:%s", m->family, m->dialect);
+}
+
+int t3d_metric_named(const char *id, const char *name)
+{
+    size_t n = strlen(name);
+
+    return strncmp(id, name, n) == 0 && (id[n] == 0 || id[n] == ':');
 }
 
 int t3d_metrics_need(const struct t3d_metric_choice *c, enum t3d_metric_kind kind)

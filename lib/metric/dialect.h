@@ -63,6 +63,11 @@ struct t3d_metric_choice {
     unsigned char on[T3D_METRICS_MAX]; /* of t3d_metrics */
 };
 
+/* "family:dialect", with which all its full names begin. */
+void t3d_metric_name(char out[T3D_METRIC_ID_SIZE], const struct t3d_metric *m);
+/* Is this full name one of that name: "lpips:vgg:ring16+4-512" of "lpips:vgg"? */
+int t3d_metric_named(const char *id, const char *name);
+
 /* Words of --metrics: "all", a family, or family:dialect. T3D_USAGE names an unknown one. */
 int t3d_metrics_choose(struct t3d_metric_choice *c, const char *const *word, size_t n,
                        struct t3d_err *err) T3D_MUST_CHECK;

@@ -196,14 +196,6 @@ static size_t collect(const cJSON *items, const char *group, const char *id, con
     return n;
 }
 
-/* "lpips:vgg" names "lpips:vgg" and "lpips:vgg:ring16+4-512". */
-static int names(const char *name, const char *id)
-{
-    size_t n = strlen(name);
-
-    return strncmp(name, id, n) == 0 && (id[n] == 0 || id[n] == ':');
-}
-
 static int has_failed(const cJSON *item, const char *id)
 {
     const cJSON *metrics = cJSON_GetObjectItemCaseSensitive(item, "metrics"), *name,
@@ -213,7 +205,7 @@ static int has_failed(const cJSON *item, const char *id)
         cJSON_IsNumber(cJSON_GetObjectItemCaseSensitive(metrics, id)))
         return 0;
     cJSON_ArrayForEach (name, failed) {
-        if (names(name->string, id))
+        if (t3d_metric_named(id, name->string))
             return 1;
     }
     return !failed;
