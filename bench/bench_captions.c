@@ -68,17 +68,18 @@ static int is_its_text(const struct t3d_sampler *s, const struct t3d_encoder *e)
     return 0;
 }
 
+/* Of one split. */
+struct answer {
+    struct t3d_caption_tally tally;
+    double diversity, seconds;
+};
+
 /* The candidates, and who is asked beside them. */
 struct judges {
     struct t3d_caption_pool *pool;
     struct t3d_encoder *encoder; /* NULL = no CLIP */
     struct t3d_caption_clip *clip;
-};
-
-/* Of one split: the generator, and the world itself. */
-struct answers {
-    struct t3d_caption_tally made, world;
-    double diversity_made, diversity_world, seconds;
+    struct answer *world; /* (splits) the world's own scenes, once for all settings */
 };
 
 static void set_share(cJSON *o, const char *key, uint64_t k, uint64_t n)
@@ -86,15 +87,15 @@ static void set_share(cJSON *o, const char *key, uint64_t k, uint64_t n)
     t3d_json_set_num(o, key, (double)k / (double)n);
 }
 
-static void put_accuracy(cJSON *o, const struct answers *a)
+static void put_accuracy(cJSON *o, const struct answer *made, const struct answer *world)
 {
     static const char *const parts[] = {"accuracy_1_part", "accuracy_2_parts", "accuracy_3_parts"};
-    const struct t3d_caption_tally *t = &a->made;
+    const struct t3d_caption_tally *t = &made->tally;
 
     t3d_json_set_num(o, "objects", (double)t->n);
     set_share(o, "accuracy", t->right, t->n);
     t3d_json_set_num(o, "lower_bound_95", t3d_wilson_lower(t->right, t->n, 1.959964));
-    set_share(o, "accuracy_of_world", a->world.right, a->world.n);
+    set_share(o, "accuracy_of_world", world->tally.right, world->tally.n);
     set_share(o, "canonical_captions", t->canonical_right, t->canonical);
     set_share(o, "paraphrases", t->right - t->canonical_right, t->n - t->canonical);
     for (size_t i = 0; i < T3D_COUNT(parts); i++)
@@ -104,20 +105,21 @@ static void put_accuracy(cJSON *o, const struct answers *a)
     set_share(o, "shapes", t->shapes, t->parts);
 }
 
-static void put_clip(cJSON *o, const struct answers *a, const struct captions_conf *c,
-                     const struct t3d_sampler *s, const struct t3d_encoder *e)
+static void put_clip(cJSON *o, const struct answer *made, const struct answer *world,
+                     const struct captions_conf *c, const struct t3d_sampler *s,
+                     const struct t3d_encoder *e)
 {
     t3d_json_set_str(o, "clip", c->clip);
     t3d_json_set_str(o, "clip_weights", t3d_encoder_info(e)->weights_hash);
     t3d_json_set_bool(o, "same_encoder", is_its_text(s, e));
-    set_share(o, "clip_r1", a->made.clip_right, a->made.n);
-    set_share(o, "clip_r1_of_world", a->world.clip_right, a->world.n);
+    set_share(o, "clip_r1", made->tally.clip_right, made->tally.n);
+    set_share(o, "clip_r1_of_world", world->tally.clip_right, world->tally.n);
 }
 
-static int print_captions(const struct answers *a, const struct judges *j,
-                          const struct captions_conf *c, const struct t3d_sampler *s,
-                          const struct t3d_sampler_options *options, const char *split,
-                          struct t3d_err *err)
+static int print_captions(const struct answer *made, const struct answer *world,
+                          const struct judges *j, const struct captions_conf *c,
+                          const struct t3d_sampler *s, const struct t3d_sampler_options *options,
+                          const char *split, struct t3d_err *err)
 {
     const struct t3d_primitives_set *set = t3d_caption_pool_set(j->pool);
     cJSON *o = cJSON_CreateObject();
@@ -133,22 +135,23 @@ static int print_captions(const struct answers *a, const struct judges *j,
     t3d_json_set_num(o, "num_diffusion_steps", options->steps);
     t3d_json_set_num(o, "guidance", options->guidance);
     t3d_json_set_num(o, "seed", (double)c->common.seed);
-    put_accuracy(o, a);
+    put_accuracy(o, made, world);
     if (j->clip)
-        put_clip(o, a, c, s, j->encoder);
+        put_clip(o, made, world, c, s, j->encoder);
     if (c->seeds > 1) {
-        t3d_json_set_num(o, "diversity", a->diversity_made);
-        t3d_json_set_num(o, "diversity_of_world", a->diversity_world);
+        t3d_json_set_num(o, "diversity", made->diversity);
+        t3d_json_set_num(o, "diversity_of_world", world->diversity);
         t3d_json_set_num(o, "diversity_seeds", (double)c->seeds);
     }
     t3d_json_set_num(o, "threads", options->threads);
-    t3d_json_set_num(o, "seconds_each", a->seconds / (double)a->made.n);
+    t3d_json_set_num(o, "seconds_each", made->seconds / (double)made->tally.n);
     r = t3d_emit(o, err);
     cJSON_Delete(o);
     return r;
 }
 
-static int ask(struct answers *a, const struct judges *j, const struct t3d_caption_maker *maker,
+/* maker NULL = the world itself. */
+static int ask(struct answer *a, const struct judges *j, const struct t3d_caption_maker *maker,
                const struct captions_conf *c, const char *split, struct t3d_err *err)
 {
     const struct t3d_caption_questions what = {
@@ -158,18 +161,11 @@ static int ask(struct answers *a, const struct judges *j, const struct t3d_capti
         .seed = c->common.seed,
         .clip = j->clip};
     size_t captions = T3D_MIN(c->count, (uint64_t)DIVERSITY_CAPTIONS);
-    double none;
-    int r = t3d_caption_accuracy(&a->made, &a->seconds, j->pool, maker, &what, err);
+    int r = t3d_caption_accuracy(&a->tally, &a->seconds, j->pool, maker, &what, err);
 
-    if (r == T3D_OK)
-        r = t3d_caption_accuracy(&a->world, &none, j->pool, NULL, &what, err);
-    if (r == T3D_OK && c->seeds > 1)
-        r = t3d_caption_diversity(&a->diversity_made, j->pool, maker, &what, captions, c->seeds,
-                                  err);
-    if (r == T3D_OK && c->seeds > 1)
-        r = t3d_caption_diversity(&a->diversity_world, j->pool, NULL, &what, captions, c->seeds,
-                                  err);
-    return r;
+    return r == T3D_OK && c->seeds > 1 ? t3d_caption_diversity(&a->diversity, j->pool, maker, &what,
+                                                               captions, c->seeds, err)
+                                       : r;
 }
 
 static int open_clip(struct judges *j, const struct captions_conf *c, struct t3d_err *err)
@@ -201,6 +197,9 @@ static int open_judges(struct judges *j, const struct captions_conf *c, int side
 
     if (j->pool)
         return T3D_OK;
+    j->world = calloc(c->splits.n, sizeof *j->world);
+    if (!j->world)
+        return t3d_err_nomem(err, "the splits");
     r = t3d_caption_pool_new(&j->pool, set, side, (int)c->common.threads, err);
     if (r == T3D_OK)
         r = open_clip(j, c, err);
@@ -214,6 +213,7 @@ static void close_judges(struct judges *j)
     t3d_caption_clip_free(j->clip);
     t3d_encoder_free(j->encoder);
     t3d_caption_pool_free(j->pool);
+    free(j->world);
 }
 
 /* One setting of the sampler, all splits. */
@@ -230,11 +230,14 @@ static int with_options(const struct captions_conf *c, const char *dir,
         r = open_judges(j, c, t3d_sampler_config(s)->side, err);
     maker.ctx = s;
     for (size_t i = 0; i < c->splits.n && r == T3D_OK; i++) {
-        struct answers a;
+        const char *split = c->splits.item[i];
+        struct answer made = {0};
 
-        r = ask(&a, j, &maker, c, c->splits.item[i], err);
+        r = ask(&made, j, &maker, c, split, err);
+        if (r == T3D_OK && !j->world[i].tally.n)
+            r = ask(&j->world[i], j, NULL, c, split, err);
         if (r == T3D_OK)
-            r = print_captions(&a, j, c, s, options, c->splits.item[i], err);
+            r = print_captions(&made, &j->world[i], j, c, s, options, split, err);
     }
     t3d_sampler_close(s);
     return r;
@@ -281,7 +284,7 @@ static int settings_of(const struct captions_conf *c, struct t3d_sampler_options
 static int run_captions(void *conf, struct t3d_err *err)
 {
     const struct captions_conf *c = conf;
-    struct judges judges = {NULL, NULL, NULL};
+    struct judges judges = {0};
     struct t3d_sampler_options *o = NULL;
     struct t3d_arena a = {0};
     char *dir = NULL;
